@@ -1,0 +1,1 @@
+"""The contract that both halves share: names, models, evidence, conditions, durations, errors."""

@@ -1,0 +1,1 @@
+"""Backends: each driver translates one kind of backend into evidence and outcomes."""

@@ -1,0 +1,102 @@
+"""The driver contract: all that the controller may ask of a backend.
+
+A driver translates. It decides nothing, keeps no schedule and never retries beyond one call: errors come out as
+`Retryable`, `Terminal` or `Blocked` (`stateward.api.errors`), and the caller's workflow says what follows. Every method
+blocks and may be called from several threads; asyncio callers go through the runtime's bounded pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from stateward.api.evidence import Listing, Location, RestorePoint
+from stateward.api.models import BackendSpec
+
+Clock = Callable[[], datetime]
+
+
+class Capability(StrEnum):
+    """What a driver can do; asking for anything else is shown as `Supported=False`."""
+
+    OBSERVE = "Observe"
+    SNAPSHOT = "Snapshot"
+    DELETE_RESTORE_POINT = "DeleteRestorePoint"
+
+
+class DeleteState(StrEnum):
+    """Outcome of one delete."""
+
+    DELETED = "Deleted"
+    """Accepted and verified to be gone (or already gone)."""
+    DEFERRED = "Deferred"
+    """Busy or changed; the next pass decides again."""
+    FAILED = "Failed"
+    """Refused by the backend."""
+
+
+class DeleteOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one restore point."""
+
+    point: RestorePoint
+    state: DeleteState
+    message: str = ""
+
+
+class SnapshotRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A restore point to be taken. `name` was persisted before; asking twice for the same name makes one."""
+
+    location: Location
+    instance_identifier: str
+    resource_id: str
+    """The database that must stand behind the identifier; another one is `Terminal`."""
+    resource_kind: str
+    name: str
+    tags: Mapping[str, str]
+
+
+class Driver(Protocol):
+    """One backend (an account, a server). See the module docstring for the rules."""
+
+    capabilities: frozenset[Capability]
+
+    def locations(self) -> tuple[Location, ...]:
+        """All places that `observe` can look at."""
+        ...
+
+    def check(self) -> None:
+        """Prove that credentials work and lead to the account the Backend names; raise `Terminal`/`Retryable` if not."""
+        ...
+
+    def observe(self, location: Location) -> Listing:
+        """List everything at a location. Never raises for a page that fails: the listing is then not `complete`."""
+        ...
+
+    def refresh(self, location: Location, names: Iterable[str]) -> dict[str, RestorePoint]:
+        """Read restore points again with all attributes (sharing, tags), in batches. A name that is not in the answer is
+        gone; one whose attributes could not be read has ``None`` there."""
+        ...
+
+    def take(self, request: SnapshotRequest) -> RestorePoint:
+        """Ask for a restore point, or find the one already asked for under that name."""
+        ...
+
+    def find(self, location: Location, name: str) -> RestorePoint | None:
+        """One restore point by name."""
+        ...
+
+    def delete(self, point: RestorePoint) -> DeleteOutcome:
+        """Delete one restore point and verify that it is gone. Never raises for one point's failure."""
+        ...
+
+
+class DriverFactory(Protocol):
+    """Builds a driver; out-of-tree drivers register one under the entry point group `stateward.drivers`."""
+
+    def __call__(self, name: str, spec: BackendSpec, secret: Mapping[str, str], clock: Clock) -> Driver:
+        """`name` of the Backend, its spec, the credentials Secret it points to (empty when none)."""
+        ...
