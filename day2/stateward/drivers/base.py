@@ -7,7 +7,7 @@ blocks and may be called from several threads; asyncio callers go through the ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -76,21 +76,27 @@ class Driver(Protocol):
         """List everything at a location. Never raises for a page that fails: the listing is then not `complete`."""
         ...
 
-    def refresh(self, location: Location, names: Iterable[str]) -> dict[str, RestorePoint]:
-        """Read restore points again with all attributes (sharing, tags), in batches. A name that is not in the answer is
-        gone; one whose attributes could not be read has ``None`` there."""
+    def refresh(self, points: Sequence[RestorePoint]) -> tuple[RestorePoint | None, ...]:
+        """Read restore points again with all attributes (sharing, tags), in batches; the answer has the order of `points`.
+
+        ``None`` stands for a point that is gone. A point whose attributes could not be read has ``None`` there. The name
+        may lead to another point than the one asked for: compare `resource_id` and `taken_at`. Raises when a batch could
+        not be read at all."""
         ...
 
     def take(self, request: SnapshotRequest) -> RestorePoint:
         """Ask for a restore point, or find the one already asked for under that name."""
         ...
 
-    def find(self, location: Location, name: str) -> RestorePoint | None:
-        """One restore point by name."""
+    def find(self, location: Location, name: str, resource_kind: str = "DBInstance") -> RestorePoint | None:
+        """One restore point by the kind of database it was taken of and its name (kinds have name spaces of their own)."""
         ...
 
-    def delete(self, point: RestorePoint) -> DeleteOutcome:
-        """Delete one restore point and verify that it is gone. Never raises for one point's failure."""
+    def delete(self, points: Sequence[RestorePoint]) -> tuple[DeleteOutcome, ...]:
+        """Delete restore points and verify that they are gone; one outcome for each, in the order of `points`.
+
+        Several at once, so that checking before and verifying after cost a call per batch, not per point. Each is
+        deleted only if name, `resource_id` and `taken_at` still agree. Never raises for a failure on the backend."""
         ...
 
 
