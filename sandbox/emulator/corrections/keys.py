@@ -1,0 +1,80 @@
+"""KMS: RDS encrypts with keys that exist, and cannot use one that is not enabled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.kms.models import kms_backends
+from moto.rds.exceptions import KMSKeyNotAccessibleFault
+from moto.rds.models import DBCluster, DBInstance, MasterUserSecret
+
+from sandbox.emulator.corrections.replacing import Method, correct
+from sandbox.emulator.world import World
+
+DEFAULT_KEY = "alias/aws/rds"
+
+
+def apply(world: World) -> None:
+    instances_are_encrypted_with_real_keys()
+    clusters_are_encrypted_with_real_keys()
+    managed_secret_names_the_key()
+
+
+def enabled_key(account: str, region: str, key_id: str) -> str:
+    """The ARN of the key; raises `KMSKeyNotAccessibleFault` when it does not exist or is not enabled.
+
+    `key_id` is a key id, an alias or the ARN of either, maybe of another account.
+    """
+    if key_id.startswith("arn:"):
+        parts = key_id.split(":")
+        if parts[3] != region:
+            raise KMSKeyNotAccessibleFault(key_id)
+        account = parts[4]
+    backend = kms_backends[account][region]
+    try:
+        key = backend.keys[backend.any_id_to_key_id(key_id)]
+    except (KeyError, AttributeError):
+        raise KMSKeyNotAccessibleFault(key_id) from None
+    if key.key_state != "Enabled":
+        raise KMSKeyNotAccessibleFault(key_id)
+    return str(key.arn)
+
+
+def instances_are_encrypted_with_real_keys() -> None:
+    """RDS: `KmsKeyId` is an ARN, `alias/aws/rds` unless given, refused when not enabled. moto: any text."""
+
+    @correct(DBInstance, "__init__")
+    def _(original: Method) -> Method:
+        def init(self: Any, backend: Any, *args: Any, **kwargs: Any) -> None:
+            key = kwargs.pop("kms_key_id", None)
+            if kwargs.get("storage_encrypted") and not kwargs.get("db_cluster_identifier"):
+                kwargs["kms_key_id"] = enabled_key(backend.account_id, backend.region_name, key or DEFAULT_KEY)
+            original(self, backend, *args, **kwargs)
+
+        return init
+
+
+def clusters_are_encrypted_with_real_keys() -> None:
+    """RDS: the same for clusters; an unencrypted one has no key. moto: always `default_kms_key_id`."""
+
+    @correct(DBCluster, "__init__")
+    def _(original: Method) -> Method:
+        def init(self: Any, backend: Any, *args: Any, **kwargs: Any) -> None:
+            key = kwargs.pop("kms_key_id", None)
+            original(self, backend, *args, **kwargs)
+            self.kms_key_id = None
+            if self.storage_encrypted:
+                self.kms_key_id = enabled_key(backend.account_id, backend.region_name, key or DEFAULT_KEY)
+
+        return init
+
+
+def managed_secret_names_the_key() -> None:
+    """RDS: the managed master secret always names its key. moto: fails when none was given."""
+
+    @correct(MasterUserSecret, "__init__")
+    def _(original: Method) -> Method:
+        def init(self: Any, resource: Any, kms_key_id: str | None) -> None:
+            original(self, resource, kms_key_id or "alias/aws/secretsmanager")
+
+        return init
