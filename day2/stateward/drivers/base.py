@@ -69,7 +69,7 @@ class Driver(Protocol):
         ...
 
     def check(self) -> None:
-        """Prove that credentials work and lead to the account the Backend names; raise `Terminal`/`Retryable` if not."""
+        """Prove that credentials work and lead to the account the Backend names. Raises `StewardError` if not."""
         ...
 
     def observe(self, location: Location) -> Listing:
@@ -77,11 +77,11 @@ class Driver(Protocol):
         ...
 
     def refresh(self, points: Sequence[RestorePoint]) -> tuple[RestorePoint | None, ...]:
-        """Read restore points again with all attributes (sharing, tags), in batches; the answer has the order of `points`.
+        """Read restore points again, with all attributes (sharing, tags), in batches; one answer per point, in order.
 
-        ``None`` stands for a point that is gone. A point whose attributes could not be read has ``None`` there. The name
-        may lead to another point than the one asked for: compare `resource_id` and `taken_at`. Raises when a batch could
-        not be read at all."""
+        ``None`` stands for a point that is gone. A point whose attributes could not be read has ``None`` in them. The
+        name may lead to another point by now: compare `resource_id` and `taken_at`. Raises when a batch could not be
+        read at all."""
         ...
 
     def take(self, request: SnapshotRequest) -> RestorePoint:
@@ -89,7 +89,7 @@ class Driver(Protocol):
         ...
 
     def find(self, location: Location, name: str, resource_kind: str = "DBInstance") -> RestorePoint | None:
-        """One restore point by the kind of database it was taken of and its name (kinds have name spaces of their own)."""
+        """One restore point that was asked for, by name. Each kind of database has a name space of its own."""
         ...
 
     def delete(self, points: Sequence[RestorePoint]) -> tuple[DeleteOutcome, ...]:

@@ -1,0 +1,248 @@
+"""AWS records to evidence. Pure: no calls, no clock.
+
+Invariants:
+- identity is `DbiResourceId` or `DbClusterResourceId`, never a name;
+- a copy is as old as its original: where AWS does not tell that time, the age is unknown and not the copy's date;
+- a tag list that is missing from an answer is `None`, one that is empty is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from stateward.api.evidence import Instance, Location, PointKind, RestorePoint
+from stateward.drivers.aws_rds.keys import KeyRing, KeyState
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds.type_defs import (
+        DBClusterSnapshotTypeDef,
+        DBClusterTypeDef,
+        DBInstanceTypeDef,
+        DBSnapshotTypeDef,
+        ExportTaskTypeDef,
+        TagTypeDef,
+    )
+
+INSTANCE: Final = "DBInstance"
+CLUSTER: Final = "DBCluster"
+AVAILABLE: Final = "available"
+LEAVING: Final = frozenset({"deleted", "deleting"})
+_ENDED_BADLY: Final = frozenset({"failed"})
+_EXPORTING: Final = frozenset({"CANCELING", "IN_PROGRESS", "STARTING"})
+_KINDS: Final[Mapping[str, PointKind]] = {
+    "manual": PointKind.MANUAL,
+    "automated": PointKind.AUTOMATED,
+    "awsbackup": PointKind.AWS_BACKUP,
+}
+
+
+class Snapshot(NamedTuple):
+    """A snapshot of either kind, in the words they share."""
+
+    resource_kind: str
+    name: str
+    arn: str
+    resource_id: str
+    database: str
+    type: str
+    engine: str
+    status: str
+    taken_at: datetime | None
+    size_gb: int | None
+    encrypted: bool | None
+    key_id: str
+    tags: Mapping[str, str] | None
+    copied_from: str
+    """ARN of the source; AWS tells it for copies between regions or accounts at least."""
+
+
+class InUse(NamedTuple):
+    """Restore points that something else is reading: an export, or a copy that deleting would break."""
+
+    arns: frozenset[str] = frozenset()
+    moments: frozenset[tuple[str, datetime]] = frozenset()
+    """Database and original time of copies in flight, for copies whose source AWS does not name."""
+
+    @classmethod
+    def all_of(cls, parts: Iterable[InUse]) -> InUse:
+        """Everything that any of the parts holds."""
+        arns: set[str] = set()
+        moments: set[tuple[str, datetime]] = set()
+        for part in parts:
+            arns |= part.arns
+            moments |= part.moments
+        return cls(frozenset(arns), frozenset(moments))
+
+    def has(self, snapshot: Snapshot) -> bool:
+        """Whether something reads this snapshot."""
+        return snapshot.arn in self.arns or (
+            snapshot.taken_at is not None and (snapshot.resource_id, snapshot.taken_at) in self.moments
+        )
+
+
+def database(raw: DBInstanceTypeDef, location: Location, windows: Mapping[str, datetime]) -> Instance:
+    """A DB instance; `windows` says how far back its automated backups reach."""
+    endpoint = raw.get("Endpoint", {})
+    resource_id = raw.get("DbiResourceId", "")
+    return Instance(
+        location=location,
+        resource_id=resource_id,
+        identifier=raw.get("DBInstanceIdentifier", ""),
+        resource_kind=INSTANCE,
+        arn=raw.get("DBInstanceArn", ""),
+        engine=raw.get("Engine", ""),
+        engine_version=raw.get("EngineVersion", ""),
+        state=raw.get("DBInstanceStatus", ""),
+        storage_gb=raw.get("AllocatedStorage"),
+        endpoint=endpoint.get("Address", ""),
+        port=endpoint.get("Port"),
+        created_at=_utc(raw.get("InstanceCreateTime")),
+        tags=_tags(raw.get("TagList")),
+        automated_retention_days=raw.get("BackupRetentionPeriod"),
+        recoverable_from=windows.get(resource_id),
+        recoverable_to=_utc(raw.get("LatestRestorableTime")),
+        encrypted=raw.get("StorageEncrypted"),
+        kms_key_id=raw.get("KmsKeyId", ""),
+        managed_by_aws_backup=bool(raw.get("AwsBackupRecoveryPointArn")),
+    )
+
+
+def cluster(raw: DBClusterTypeDef, location: Location) -> Instance:
+    """A DB cluster (Aurora or Multi-AZ), which stands for its members: backups belong to it."""
+    return Instance(
+        location=location,
+        resource_id=raw.get("DbClusterResourceId", ""),
+        identifier=raw.get("DBClusterIdentifier", ""),
+        resource_kind=CLUSTER,
+        arn=raw.get("DBClusterArn", ""),
+        engine=raw.get("Engine", ""),
+        engine_version=raw.get("EngineVersion", ""),
+        state=raw.get("Status", ""),
+        storage_gb=raw.get("AllocatedStorage"),
+        endpoint=raw.get("Endpoint", ""),
+        port=raw.get("Port"),
+        created_at=_utc(raw.get("ClusterCreateTime")),
+        tags=_tags(raw.get("TagList")),
+        automated_retention_days=raw.get("BackupRetentionPeriod"),
+        recoverable_from=_utc(raw.get("EarliestRestorableTime")),
+        recoverable_to=_utc(raw.get("LatestRestorableTime")),
+        encrypted=raw.get("StorageEncrypted"),
+        kms_key_id=raw.get("KmsKeyId", ""),
+        managed_by_aws_backup=bool(raw.get("AwsBackupRecoveryPointArn")),
+    )
+
+
+def instance_snapshot(raw: DBSnapshotTypeDef) -> Snapshot:
+    """A snapshot of a DB instance."""
+    source = raw.get("SourceDBSnapshotIdentifier", "")
+    return Snapshot(
+        resource_kind=INSTANCE,
+        name=raw.get("DBSnapshotIdentifier", ""),
+        arn=raw.get("DBSnapshotArn", ""),
+        resource_id=raw.get("DbiResourceId", ""),
+        database=raw.get("DBInstanceIdentifier", ""),
+        type=raw.get("SnapshotType", ""),
+        engine=raw.get("Engine", ""),
+        status=raw.get("Status", ""),
+        taken_at=_utc(raw.get("OriginalSnapshotCreateTime") or (None if source else raw.get("SnapshotCreateTime"))),
+        size_gb=raw.get("AllocatedStorage"),
+        encrypted=raw.get("Encrypted"),
+        key_id=raw.get("KmsKeyId", ""),
+        tags=_tags(raw.get("TagList")),
+        copied_from=source,
+    )
+
+
+def cluster_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
+    """A snapshot of a DB cluster. AWS tells no original time for it, so a copy's age is unknown."""
+    source = raw.get("SourceDBClusterSnapshotArn", "")
+    return Snapshot(
+        resource_kind=CLUSTER,
+        name=raw.get("DBClusterSnapshotIdentifier", ""),
+        arn=raw.get("DBClusterSnapshotArn", ""),
+        resource_id=raw.get("DbClusterResourceId", ""),
+        database=raw.get("DBClusterIdentifier", ""),
+        type=raw.get("SnapshotType", ""),
+        engine=raw.get("Engine", ""),
+        status=raw.get("Status", ""),
+        taken_at=None if source else _utc(raw.get("SnapshotCreateTime")),
+        size_gb=raw.get("AllocatedStorage"),
+        encrypted=raw.get("StorageEncrypted"),
+        key_id=raw.get("KmsKeyId", ""),
+        tags=_tags(raw.get("TagList")),
+        copied_from=source,
+    )
+
+
+def copies_in_flight(snapshots: Iterable[Snapshot]) -> InUse:
+    """What unfinished snapshots are being copied from. One in the making that is no copy names itself alone."""
+    unfinished = [s for s in snapshots if not _is_settled(s.status) and s.status not in LEAVING]
+    return InUse(
+        frozenset(s.copied_from for s in unfinished if s.copied_from),
+        frozenset((s.resource_id, s.taken_at) for s in unfinished if s.taken_at is not None),
+    )
+
+
+def exports_in_flight(tasks: Iterable[ExportTaskTypeDef]) -> InUse:
+    """What is being exported to S3."""
+    return InUse(frozenset(task.get("SourceArn", "") for task in tasks if task.get("Status") in _EXPORTING))
+
+
+def restore_point(snapshot: Snapshot, location: Location, keys: KeyRing, in_use: InUse) -> RestorePoint:
+    """The evidence. A key that cannot be read leaves the point unsettled: whether it can be restored is not known."""
+    restorable = snapshot.status == AVAILABLE
+    settled = _is_settled(snapshot.status) and not in_use.has(snapshot)
+    if restorable and snapshot.encrypted:
+        key = keys.state(snapshot.key_id)
+        restorable = key is KeyState.USABLE
+        settled = settled and key is not KeyState.UNREADABLE
+    return RestorePoint(
+        location=location,
+        name=snapshot.name,
+        arn=snapshot.arn,
+        resource_id=snapshot.resource_id,
+        instance_identifier=snapshot.database,
+        # A type this release does not know is treated as one that cannot be deleted.
+        kind=_KINDS.get(snapshot.type, PointKind.AUTOMATED),
+        resource_kind=snapshot.resource_kind,
+        engine=snapshot.engine,
+        state=snapshot.status,
+        settled=settled,
+        restorable=restorable,
+        taken_at=snapshot.taken_at,
+        size_gb=snapshot.size_gb,
+        encrypted=snapshot.encrypted,
+        tags=snapshot.tags,
+        foreign=_owner(snapshot.arn) != location.account,
+    )
+
+
+def with_sharing(point: RestorePoint, shared: bool | None) -> RestorePoint:
+    """The point with its sharing as it was read."""
+    return msgspec.structs.replace(point, shared=shared)
+
+
+def type_of(kind: PointKind) -> str:
+    """AWS's word for a kind of restore point."""
+    return next(word for word, known in _KINDS.items() if known is kind)
+
+
+def _is_settled(status: str) -> bool:
+    return status == AVAILABLE or status in _ENDED_BADLY
+
+
+def _owner(arn: str) -> str:
+    parts = arn.split(":")
+    return parts[4] if len(parts) > 4 else ""
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment else None
+
+
+def _tags(tags: Sequence[TagTypeDef] | None) -> Mapping[str, str] | None:
+    return None if tags is None else {tag.get("Key", ""): tag.get("Value", "") for tag in tags}

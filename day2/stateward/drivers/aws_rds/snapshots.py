@@ -1,0 +1,212 @@
+"""Restore points one by one: read again with all attributes, found by name, taken.
+
+Reading again costs one call per 100 restore points, one for exports, and one per restore point for its sharing, which
+no RDS listing tells. Taking is idempotent on the name: the snapshot already asked for is found, and whatever carries
+the name must be of the database that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from stateward.api.conditions import Reason
+from stateward.api.errors import StewardError, Terminal
+from stateward.api.evidence import PointKind, RestorePoint
+from stateward.drivers.aws_rds import reading
+from stateward.drivers.aws_rds.errors import ALREADY_EXISTS, DENIED, NOT_FOUND
+from stateward.drivers.aws_rds.reading import CLUSTER, INSTANCE, Snapshot
+from stateward.drivers.aws_rds.region import Region, refused_with
+from stateward.drivers.base import SnapshotRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds.type_defs import (
+        DBClusterSnapshotTypeDef,
+        DBSnapshotAttributeTypeDef,
+        DBSnapshotTypeDef,
+        TagTypeDef,
+    )
+
+BATCH: Final = 100
+"""RDS takes at most 100 values per filter ("Only up to 100 unique filter ... may be specified per filter")."""
+_SHARING: Final = "restore"
+
+T = TypeVar("T")
+
+
+def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """At most `BATCH` at a time."""
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
+
+
+def read_by_name(region: Region, resource_kind: str, names: Sequence[str], type_: str) -> list[Snapshot]:
+    """Snapshots of these names, at most `BATCH`; those that are gone are missing. Raises `StewardError`."""
+    wanted = {name.lower() for name in names}
+    if resource_kind == CLUSTER:
+        found = _read_cluster_snapshots(region, sorted(wanted), type_)
+    else:
+        found = _read_instance_snapshots(region, sorted(wanted), type_)
+    # Believe no filter: an endpoint that ignores it would answer with other snapshots.
+    return [snapshot for snapshot in found if snapshot.name.lower() in wanted]
+
+
+def read_sharing(region: Region, snapshots: Sequence[Snapshot]) -> dict[str, bool | None]:
+    """By ARN: whether any other account may read the snapshot; `None` where AWS did not say. Gone ones are missing."""
+    sharing: dict[str, bool | None] = {}
+    reachable = True
+    for snapshot in snapshots:
+        if not reachable:
+            sharing[snapshot.arn] = None
+            continue
+        try:
+            sharing[snapshot.arn] = _is_shared(region, snapshot)
+        except StewardError as error:
+            if refused_with(error, NOT_FOUND):
+                continue
+            sharing[snapshot.arn] = None
+            # A refusal concerns this one; anything else would only be waited for again with the next.
+            reachable = refused_with(error, DENIED)
+    return sharing
+
+
+def take(region: Region, request: SnapshotRequest) -> Snapshot:
+    """The snapshot of that name: made, or found when it was asked for before. Raises `StewardError`."""
+    try:
+        _check_identity(region, request)
+        made = _create(region, request)
+    except StewardError as error:
+        # A lost answer, a restart, or a database deleted since: the snapshot may exist all the same.
+        already = find(region, request.name, request.resource_kind)
+        if already is None or already.resource_id != request.resource_id:
+            if already is not None and refused_with(error, ALREADY_EXISTS):
+                raise Terminal(
+                    f"could not take {request.name} of {request.instance_identifier} in {region.place}: a snapshot of "
+                    f"that name exists already and is of another database ({already.resource_id}); use another name",
+                    reason=Reason.IDENTITY_CHANGED,
+                ) from None
+            raise
+        return already
+    if made.resource_id != request.resource_id:
+        raise Terminal(
+            f"{request.name} in {region.place} was taken of {made.resource_id}, not of {request.resource_id}: the name "
+            f"{request.instance_identifier} moved to another database at that moment. The snapshot is kept; check "
+            "which database is meant",
+            reason=Reason.IDENTITY_CHANGED,
+        )
+    return made
+
+
+def find(region: Region, name: str, resource_kind: str) -> Snapshot | None:
+    """A manual snapshot by name. Raises `StewardError`."""
+    found = read_by_name(region, resource_kind, [name], reading.type_of(PointKind.MANUAL))
+    return found[0] if found else None
+
+
+def same(point: RestorePoint, snapshot: Snapshot) -> bool:
+    """Whether the name still leads to the restore point that was decided on."""
+    return (point.arn, point.resource_id, point.taken_at) == (snapshot.arn, snapshot.resource_id, snapshot.taken_at)
+
+
+def type_of(points: Sequence[RestorePoint]) -> str:
+    """AWS's word for the kind of points that are all of one kind."""
+    return reading.type_of(points[0].kind)
+
+
+def can_be_shared(snapshot: Snapshot) -> bool:
+    """Only finished manual snapshots have attributes."""
+    return snapshot.type == reading.type_of(PointKind.MANUAL) and snapshot.status == reading.AVAILABLE
+
+
+def _read_instance_snapshots(region: Region, names: list[str], type_: str) -> list[Snapshot]:
+    raw: list[DBSnapshotTypeDef] = []
+    region.gather(
+        f"read {len(names)} DB snapshots again",
+        lambda rds: (
+            page["DBSnapshots"]
+            for page in rds.get_paginator("describe_db_snapshots").paginate(
+                SnapshotType=type_, Filters=[{"Name": "db-snapshot-id", "Values": names}]
+            )
+        ),
+        raw,
+    )
+    return [reading.instance_snapshot(one) for one in raw]
+
+
+def _read_cluster_snapshots(region: Region, names: list[str], type_: str) -> list[Snapshot]:
+    raw: list[DBClusterSnapshotTypeDef] = []
+    region.gather(
+        f"read {len(names)} DB cluster snapshots again",
+        lambda rds: (
+            page["DBClusterSnapshots"]
+            for page in rds.get_paginator("describe_db_cluster_snapshots").paginate(
+                SnapshotType=type_, Filters=[{"Name": "db-cluster-snapshot-id", "Values": names}]
+            )
+        ),
+        raw,
+    )
+    return [reading.cluster_snapshot(one) for one in raw]
+
+
+def _is_shared(region: Region, snapshot: Snapshot) -> bool | None:
+    doing = f"read whether snapshot {snapshot.name} is shared"
+    if snapshot.resource_kind == CLUSTER:
+        cluster = region.ask(
+            doing, lambda rds: rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=snapshot.name)
+        )
+        return _any_reader(cluster["DBClusterSnapshotAttributesResult"].get("DBClusterSnapshotAttributes"))
+    answer = region.ask(doing, lambda rds: rds.describe_db_snapshot_attributes(DBSnapshotIdentifier=snapshot.name))
+    return _any_reader(answer["DBSnapshotAttributesResult"].get("DBSnapshotAttributes"))
+
+
+def _any_reader(attributes: Sequence[DBSnapshotAttributeTypeDef] | None) -> bool | None:
+    """`None` unless the attribute that tells was in the answer."""
+    for attribute in attributes or ():
+        if attribute.get("AttributeName") == _SHARING:
+            return bool(attribute.get("AttributeValues"))
+    return None
+
+
+def _check_identity(region: Region, request: SnapshotRequest) -> None:
+    name = request.instance_identifier
+    doing = f"read database {name}"
+    if request.resource_kind == CLUSTER:
+        clusters = region.ask(doing, lambda rds: rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"])
+        found = [raw.get("DbClusterResourceId", "") for raw in clusters]
+    elif request.resource_kind == INSTANCE:
+        instances = region.ask(doing, lambda rds: rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"])
+        found = [raw.get("DbiResourceId", "") for raw in instances]
+    else:
+        raise Terminal(
+            f"could not take {request.name}: RDS has no databases of kind {request.resource_kind}, only {INSTANCE} and "
+            f"{CLUSTER}",
+            reason=Reason.UNSUPPORTED,
+        )
+    if found != [request.resource_id]:
+        raise Terminal(
+            f"could not take {request.name}: {name} in {region.place} is now another database "
+            f"({', '.join(found) or 'none'} instead of {request.resource_id}); nothing was taken of it",
+            reason=Reason.IDENTITY_CHANGED,
+        )
+
+
+def _create(region: Region, request: SnapshotRequest) -> Snapshot:
+    doing = f"take {request.name} of {request.instance_identifier}"
+    tags: list[TagTypeDef] = [{"Key": key, "Value": value} for key, value in sorted(request.tags.items())]
+    if request.resource_kind == CLUSTER:
+        return reading.cluster_snapshot(
+            region.ask(
+                doing,
+                lambda rds: rds.create_db_cluster_snapshot(
+                    DBClusterSnapshotIdentifier=request.name, DBClusterIdentifier=request.instance_identifier, Tags=tags
+                )["DBClusterSnapshot"],
+            )
+        )
+    return reading.instance_snapshot(
+        region.ask(
+            doing,
+            lambda rds: rds.create_db_snapshot(
+                DBSnapshotIdentifier=request.name, DBInstanceIdentifier=request.instance_identifier, Tags=tags
+            )["DBSnapshot"],
+        )
+    )
