@@ -1,0 +1,104 @@
+"""Two ways to the sandbox's API server: `kubectl` for people's manifests, a small REST client for loops.
+
+The REST client speaks JSON over one kept-alive connection with the standard library only. It knows
+no watches and no caches: the product's own transport is `stateward.runtime`, which the sandbox must
+not depend on.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from sandbox.errors import SandboxError
+from sandbox.ports import LOOPBACK
+from sandbox.probes import tls_context
+from sandbox.site import Site
+
+Object = dict[str, Any]
+
+
+class KubeError(SandboxError):
+    """The API server refused a request; `status` is the HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Kubectl:
+    """Runs the pinned kubectl as the sandbox's administrator."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def __call__(self, *arguments: str, stdin: str | None = None, timeout: float = 120.0) -> str:
+        """The standard output of `kubectl ARGUMENTS`. Raises SandboxError with what kubectl said."""
+        done = self.attempt(*arguments, stdin=stdin, timeout=timeout)
+        if done.returncode != 0:
+            raise SandboxError(f"kubectl {' '.join(arguments)} failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def attempt(
+        self, *arguments: str, stdin: str | None = None, timeout: float = 120.0
+    ) -> subprocess.CompletedProcess[str]:
+        """The same without raising: for calls that are expected to be refused."""
+        command = [str(self._site.programs["kubectl"]), f"--kubeconfig={self._site.kubeconfig()}", *arguments]
+        # A cache of its own: discovery of a sandbox that was deleted must not linger under the same port.
+        environment = self._site.base_environment() | {"KUBECACHEDIR": str(self._site.data("kubectl"))}
+        try:
+            return subprocess.run(
+                command, input=stdin, capture_output=True, text=True, timeout=timeout, env=environment, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise SandboxError(f"kubectl {' '.join(arguments)} gave no answer within {timeout:.0f} s") from error
+
+    def apply(self, *objects: Mapping[str, Any]) -> str:
+        """Server-side apply of these objects as the sandbox."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        return self("apply", "--server-side", "--force-conflicts", "--field-manager=sandbox", "-f", "-", stdin=json.dumps(listed))
+
+    def get(self, *arguments: str) -> Object:
+        """One object or list, as JSON."""
+        loaded: Object = json.loads(self("get", *arguments, "-o", "json"))
+        return loaded
+
+
+class Client:
+    """A REST client as one of the sandbox's users. Not safe to share between threads."""
+
+    def __init__(self, site: Site, user: str) -> None:
+        context = tls_context(site.authority("cluster"), site.pair("cluster", f"user-{user}"))
+        self._connection = http.client.HTTPSConnection(
+            LOOPBACK, site.ports["kube-apiserver"], timeout=30, context=context
+        )
+        self._user = user
+
+    def get(self, path: str) -> Object:
+        return self._call("GET", path, None, "application/json")
+
+    def apply(self, path: str, content: Mapping[str, Any]) -> Object:
+        """Server-side apply on an object or on a subresource of it."""
+        query = urlencode({"fieldManager": self._user, "force": "true"})
+        return self._call("PATCH", f"{path}?{query}", content, "application/apply-patch+yaml")
+
+    def _call(self, method: str, path: str, content: Mapping[str, Any] | None, content_type: str) -> Object:
+        body = json.dumps(content) if content is not None else None
+        try:
+            self._connection.request(method, path, body, {"Content-Type": content_type, "Accept": "application/json"})
+            response = self._connection.getresponse()
+            answer = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()  # the next call opens a new one
+            raise KubeError(0, f"{method} {path}: {error}") from error
+        try:
+            loaded: Object = json.loads(answer)
+        except ValueError as error:
+            raise KubeError(response.status, f"{method} {path}: {answer[:200]!r}") from error
+        if response.status >= 400:
+            raise KubeError(response.status, f"{method} {path}: {loaded.get('message', response.status)}")
+        return loaded
