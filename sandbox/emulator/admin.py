@@ -9,7 +9,7 @@
     POST   maintenance          applies pending modifications (?account=&region=, all when missing)
     GET    roles                assumable roles; PUT {"arn": "external id or empty"} replaces them
 
-A mistake in a request is answered 400 with {"error": "..."}.
+A mistake in a request is answered 400 with {"error": "..."}, seeding what is there already 409.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from moto.rds.models import rds_backends
 
 from sandbox.emulator.corrections.modification import run_maintenance
 from sandbox.emulator.corrections.roles import revoke_sessions
-from sandbox.emulator.seeding import Seeder
+from sandbox.emulator.seeding import PresentError, Seeder
 from sandbox.emulator.world import World
 
 PREFIX = "/_stateward/"
@@ -71,6 +71,8 @@ class Admin:
                 raise ValueError("the body must be a JSON object")
             with self._world.lock:
                 return _answer(start_response, "200 OK", route(body, query))
+        except PresentError as error:
+            return _answer(start_response, "409 Conflict", {"error": str(error)})
         except (ValueError, TypeError) as error:
             return _answer(start_response, "400 Bad Request", {"error": str(error)})
 

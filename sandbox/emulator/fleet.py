@@ -15,6 +15,8 @@ from sandbox.emulator.corrections.identity import resource_id
 from sandbox.emulator.world import ACCOUNTS
 
 REGIONS = ("eu-central-1", "us-east-1")
+SUBNETS = ("subnet-0a0000000000000a1", "subnet-0a0000000000000b2")
+"""Two subnets of every account and region of the demo, for database plans to name."""
 DEMO_AGES_DAYS = (1, 8, 20, 34, 45, 60, 75, 89, 91, 100, 120, 150, 180, 200)
 
 Document = dict[str, list[dict[str, Any]]]
@@ -36,7 +38,9 @@ def demo(now: datetime, accounts: Sequence[str] = ACCOUNTS, regions: Sequence[st
     """
     first, second = accounts[0], accounts[1]
     here, there = regions[0], regions[1]
-    document: Document = {"keys": [], "instances": [], "snapshots": []}
+    document: Document = {"keys": [], "subnets": [], "instances": [], "snapshots": []}
+    for place in ({"account": account, "region": region} for account in accounts for region in regions):
+        document["subnets"] += [place | {"id": subnet} for subnet in SUBNETS]
 
     def instance(account: str, region: str, name: str, age: int, tags: dict[str, str], **more: Any) -> None:
         document["instances"].append(

@@ -1,7 +1,7 @@
 """`python -m sandbox.emulator.seed`: fills a running emulator with the demo's estate or with a large one.
 
 Invariant: deterministic for given parameters, `--now` included. It only writes: seed a fresh emulator, since names
-that exist already are refused.
+that exist already are refused (with `--once` that is no error).
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ class SeedRefusedError(RuntimeError):
     """The emulator did not take the document; the message is its answer."""
 
 
+class SeededAlreadyError(SeedRefusedError):
+    """An entry of the document is there already."""
+
+
 def post(endpoint: str, documents: Iterable[fleet.Document]) -> dict[str, int]:
     """Sends the documents to the emulator at `endpoint`; returns how many entries of each list were written."""
     address = urlsplit(endpoint)
@@ -34,6 +38,8 @@ def post(endpoint: str, documents: Iterable[fleet.Document]) -> dict[str, int]:
             connection.request("POST", f"{PREFIX}seed", json.dumps(document), {"Content-Type": "application/json"})
             response = connection.getresponse()
             answer = json.load(response)
+            if response.status == http.client.CONFLICT:
+                raise SeededAlreadyError(answer["error"])
             if response.status != 200:
                 raise SeedRefusedError(answer.get("error", f"HTTP {response.status}"))
             for kind, count in answer["written"].items():
@@ -49,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--now", type=datetime.fromisoformat, help="the moment ages count from (default: now)")
     parser.add_argument("--instances", type=int, help="a plain estate of that many databases instead of the demo's")
     parser.add_argument("--snapshots", type=int, default=10, help="snapshots per database of a plain estate")
+    parser.add_argument("--once", action="store_true", help="do nothing when it was seeded before")
     parser.add_argument("--account", action="append", help="account id, repeatable")
     parser.add_argument("--region", action="append", help="region, repeatable")
     options = parser.parse_args(arguments)
@@ -67,6 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
         documents = [fleet.demo(now, accounts, regions)]
     try:
         written = post(options.endpoint, documents)
+    except SeededAlreadyError as error:
+        print(f"seed: {options.endpoint} was seeded before: {error}", file=sys.stdout if options.once else sys.stderr)
+        return 0 if options.once else 1
     except (SeedRefusedError, OSError, http.client.HTTPException) as error:
         print(f"seed: {options.endpoint} was not seeded completely: {error}", file=sys.stderr)
         return 1

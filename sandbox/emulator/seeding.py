@@ -9,7 +9,8 @@ The JSON form, all times RFC 3339, all tags plain objects:
                     "type", "status", "tags", "sharedWith", "encryptedWith"}],
      "clusterSnapshots": [{"account", "region", "identifier", "cluster", "createdAt", "type", "status", "tags",
                     "sharedWith"}],
-     "keys":      [{"account", "region", "alias", "state"}]}
+     "keys":      [{"account", "region", "alias", "state"}],
+     "subnets":   [{"account", "region", "id"}]}   in the default VPC, one availability zone after the other
 
 Invariants: an entry that names something unknown is refused with its index and its name, and the entries before it
 stay; nothing here can be reached through an AWS operation. A `deleted` instance leaves snapshots only.
@@ -20,6 +21,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.ec2.models import ec2_backends
 from moto.kms.models import kms_backends
 from moto.rds.models import DBCluster, DBClusterSnapshot, DBInstance, DBSnapshot, rds_backends
 
@@ -47,6 +49,10 @@ class SeedError(ValueError):
     """An entry cannot be written; the message names the list, the index and the reason."""
 
 
+class PresentError(SeedError):
+    """The entry is there already: it was seeded before."""
+
+
 class Seeder:
     """Writes entries into moto's stores. It remembers deleted databases, so that later snapshots can refer to them."""
 
@@ -58,6 +64,7 @@ class Seeder:
         """Writes all lists of the document and returns how many entries of each; raises `SeedError`."""
         writers = {
             "keys": self._key,
+            "subnets": self._subnet,
             "instances": self._instance,
             "clusters": self._cluster,
             "snapshots": self._snapshot,
@@ -75,6 +82,8 @@ class Seeder:
                     for index, entry in enumerate(entries):
                         try:
                             writer(dict(entry))
+                        except PresentError as error:
+                            raise PresentError(f"{kind}[{index}]: {error}") from error
                         except KeyError as error:
                             raise SeedError(f"{kind}[{index}]: unknown or missing {error}") from error
                         except Exception as error:
@@ -95,6 +104,19 @@ class Seeder:
             backend.create_alias(key.id, alias)
         key.key_state = entry.get("state", "Enabled")
 
+    def _subnet(self, entry: dict[str, Any]) -> None:
+        backend: Any = ec2_backends[entry["account"]][entry["region"]]
+        known = [subnet for zone in backend.subnets.values() for subnet in zone.values()]
+        if any(subnet.id == entry["id"] for subnet in known):
+            raise PresentError(f"there is a subnet {entry['id']} already")
+        vpc = backend.default_vpc
+        number = sum(1 for subnet in known if subnet.vpc_id == vpc.id)
+        zones = sorted(backend.subnets)
+        zone = zones[number % len(zones)]
+        subnet = backend.create_subnet(vpc.id, f"172.31.{240 + number % 15}.0/24", availability_zone=zone)
+        backend.subnets[zone][entry["id"]] = backend.subnets[zone].pop(subnet.id)
+        subnet.id = entry["id"]
+
     def _instance(self, entry: dict[str, Any]) -> None:
         account, region, name = entry.pop("account"), entry.pop("region"), entry.pop("identifier")
         backend: Any = rds_backends[account][region]
@@ -103,7 +125,7 @@ class Seeder:
         managed = entry.pop("managedByAwsBackup", False)
         automated = [_time(text) for text in entry.pop("automatedSnapshots", [])]
         if not deleted and name in backend.databases:
-            raise SeedError(f"there is an instance {name} in {account}/{region} already")
+            raise PresentError(f"there is an instance {name} in {account}/{region} already")
         check_retention(entry.get("backup_retention_period"), 0)
         tags = _tags(entry.pop("tags", {}))
         model: Any = DBInstance
@@ -129,7 +151,7 @@ class Seeder:
         backend: Any = rds_backends[account][region]
         created, tags = _time(entry.pop("createdAt", None)), _tags(entry.pop("tags", {}))
         if name in backend.clusters:
-            raise SeedError(f"there is a cluster {name} in {account}/{region} already")
+            raise PresentError(f"there is a cluster {name} in {account}/{region} already")
         check_retention(entry.get("backup_retention_period"), 1)
         cluster: Any = DBCluster(backend, db_cluster_identifier=name, **(_CLUSTER_DEFAULTS | entry | {"tags": tags}))
         cluster.db_cluster_resource_id = resource_id("cluster", f"{account}/{region}/{name}")
@@ -140,7 +162,7 @@ class Seeder:
         account, region, name = entry["account"], entry["region"], entry["identifier"]
         backend: Any = rds_backends[account][region]
         if name in backend.database_snapshots:
-            raise SeedError(f"there is a snapshot {name} in {account}/{region} already")
+            raise PresentError(f"there is a snapshot {name} in {account}/{region} already")
         if "instance" in entry:
             database = backend.databases[entry["instance"]]
         else:
@@ -161,7 +183,7 @@ class Seeder:
         backend: Any = rds_backends[entry["account"]][entry["region"]]
         name = entry["identifier"]
         if name in backend.cluster_snapshots:
-            raise SeedError(f"there is a cluster snapshot {name} already")
+            raise PresentError(f"there is a cluster snapshot {name} already")
         snapshot: Any = DBClusterSnapshot(
             backend,
             backend.clusters[entry["cluster"]],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sandbox.emulator.corrections import (
     automated_backups,
     gate,
+    groups,
     identity,
     keys,
     lifecycle,
@@ -32,4 +33,5 @@ def apply(world: World) -> None:
     automated_backups.apply(world)
     listing.apply(world)
     roles.apply(world)
+    groups.apply(world)
     gate.apply(world)

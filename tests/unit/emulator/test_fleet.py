@@ -85,7 +85,8 @@ def test_the_demo_has_the_snapshots_that_must_stay(seeded: Emulator) -> None:
 
 def test_seeding_twice_is_refused_by_name(seeded: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--endpoint", seeded.url, "--now", NOW.isoformat()]) == 1
-    assert "orders" in capsys.readouterr().err
+    assert "subnets[0]: there is a subnet" in capsys.readouterr().err
+    assert main(["--endpoint", seeded.url, "--now", NOW.isoformat(), "--once"]) == 0
 
 
 def test_an_emulator_that_is_not_there_is_an_error_not_a_trace(capsys: pytest.CaptureFixture[str]) -> None:
