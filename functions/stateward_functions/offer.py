@@ -64,7 +64,7 @@ def _moved(claim: Claim, plan: Plan, past: Past, agreement: Agreement) -> list[P
         found.append(
             Problem(
                 Reason.BACKEND_CHANGED,
-                f"spec.plan: the database is on backend {past.backend!r}, plan {plan.name!r} is on {plan.backend_name!r}; "
+                f"spec.plan: the database is on backend {past.backend!r}, plan {plan.name!r} on {plan.backend_name!r}; "
                 "go back to a plan on the old backend, or restore into a new claim",
             )
         )
