@@ -1,0 +1,63 @@
+"""The generator of the reference: what a schema becomes, and that stale pages are noticed."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.unit.docs.definitions import ROOT
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_nested_fields_are_listed_with_bounds_and_defaults(generate: ModuleType) -> None:
+    schema = {
+        "type": "object",
+        "required": ["size"],
+        "properties": {
+            "size": {"type": "integer", "minimum": 1, "maximum": 9, "description": "Size in GiB."},
+            "modes": {"type": "array", "items": {"type": "string"}, "maxItems": 3},
+            "inner": {"type": "object", "properties": {"on": {"type": "boolean", "default": False}}},
+        },
+    }
+    rows = [tuple(row) for row in generate.fields(schema, "spec")]
+    assert rows == [
+        ("spec.size", "integer", "", "Size in GiB. 1 to 9. Required."),
+        ("spec.modes", "list of string", "", "At most 3 entries."),
+        ("spec.inner", "object", "", ""),
+        ("spec.inner.on", "boolean", "`false`", ""),
+    ]
+
+
+def test_rules_are_found_at_every_depth(generate: ModuleType) -> None:
+    schema = {
+        "x-kubernetes-validations": [{"rule": "a", "message": "top"}],
+        "properties": {"x": {"type": "array", "items": {"x-kubernetes-validations": [{"rule": "b"}]}}},
+    }
+    assert [tuple(rule) for rule in generate.rules(schema, "spec")] == [("spec", "top"), ("spec.x[]", "b")]
+
+
+def test_stale_missing_and_leftover_pages_are_named(generate: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "same.md").write_text("a\n")
+    (tmp_path / "stale.md").write_text("a\n")
+    (tmp_path / "leftover.md").write_text("a\n")
+    pages = {"same.md": "a\n", "stale.md": "b\n", "missing.md": "c\n"}
+    assert generate.differing(pages, tmp_path) == ["leftover.md", "missing.md", "stale.md"]
+
+
+def test_every_condition_type_is_documented(generate: ModuleType) -> None:
+    from stateward.api.conditions import ConditionType
+
+    source = (ROOT / "day2" / "stateward" / "api" / "conditions.py").read_text()
+    assert [name for name, _ in generate.condition_types(source)] == [kind.value for kind in ConditionType]
