@@ -199,8 +199,9 @@ def _status(found: Object, wanted: Object) -> Object:
         address, port = endpoint["Address"], endpoint["Port"]
         status |= {"address": address, "port": port, "endpoint": f"{address}:{port}"}
     if moment := found.get("LatestRestorableTime"):
-        # To the minute: the provider polls every ten, and a status that always changes would wake its readers.
-        status["latestRestorableTime"] = moment.strftime("%Y-%m-%dT%H:%M:00Z")
+        # In steps of ten minutes, which is how often the provider polls: a status that always changes wakes its readers.
+        step = moment.replace(minute=moment.minute // 10 * 10)
+        status["latestRestorableTime"] = step.strftime("%Y-%m-%dT%H:%M:00Z")
     if secret := found.get("MasterUserSecret"):
         status["masterUserSecret"] = [
             {
