@@ -199,7 +199,7 @@ def _status(found: Object, wanted: Object) -> Object:
         address, port = endpoint["Address"], endpoint["Port"]
         status |= {"address": address, "port": port, "endpoint": f"{address}:{port}"}
     if moment := found.get("LatestRestorableTime"):
-        # In steps of ten minutes, which is how often the provider polls: a status that always changes wakes its readers.
+        # In steps of ten minutes, as often as the provider polls: a status that always changes wakes its readers.
         step = moment.replace(minute=moment.minute // 10 * 10)
         status["latestRestorableTime"] = step.strftime("%Y-%m-%dT%H:%M:00Z")
     if secret := found.get("MasterUserSecret"):
