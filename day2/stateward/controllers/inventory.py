@@ -1,0 +1,116 @@
+"""What was last seen of every location, in memory.
+
+Invariants:
+- a snapshot is immutable: readers hold it as long as they like while the next look replaces it;
+- a look that failed never removes what an earlier complete look saw; it only makes the view *stale*;
+- `current` is true only when the newest look was complete. Without it nothing may be called missing, and nothing
+  deleted.
+
+It is no cache of decisions, and nothing here survives the process: after a restart every location is looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+import msgspec
+
+from stateward.api.conditions import Reason
+from stateward.api.evidence import Instance, Listing, Location, RestorePoint
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """How the newest look at a location went."""
+
+    at: datetime
+    complete: bool
+    reason: Reason = Reason.LISTED
+    problem: str = ""
+    """What went wrong and what to do; empty when complete."""
+    reached: bool = True
+    """False when nothing at all could be read."""
+
+
+class View:
+    """One location: the last complete listing, indexed, and how the newest look went."""
+
+    __slots__ = ("by_identifier", "by_resource_id", "listing", "location", "look", "partial", "points_of")
+
+    def __init__(self, location: Location, look: Look, listing: Listing | None, partial: Listing | None = None) -> None:
+        self.location = location
+        self.look = look
+        self.listing = listing
+        """The last complete listing; ``None`` when there was none yet."""
+        self.partial = partial
+        """What the newest look brought when it was not complete."""
+        shown = listing or partial
+        instances = shown.instances if shown else ()
+        self.by_resource_id: Mapping[str, Instance] = MappingProxyType({i.resource_id: i for i in instances})
+        self.by_identifier: Mapping[tuple[str, str], Instance] = MappingProxyType(
+            {(i.resource_kind, i.identifier): i for i in instances}
+        )
+        points: dict[str, list[RestorePoint]] = {}
+        for point in shown.points if shown else ():
+            points.setdefault(point.resource_id, []).append(point)
+        self.points_of: Mapping[str, tuple[RestorePoint, ...]] = MappingProxyType(
+            {resource_id: tuple(of) for resource_id, of in points.items()}
+        )
+
+    @property
+    def current(self) -> bool:
+        """Whether the newest look was complete, so that absence means absence."""
+        return self.look.complete and self.listing is not None
+
+    def with_look(self, look: Look, partial: Listing | None) -> View:
+        """The same evidence after a look that was not complete."""
+        return View(self.location, look, self.listing, partial if self.listing is None else None)
+
+
+class Inventory:
+    """The views of all locations. Touched by the event loop only."""
+
+    def __init__(self) -> None:
+        self._views: dict[Location, View] = {}
+
+    def get(self, location: Location) -> View | None:
+        return self._views.get(location)
+
+    def of_backend(self, backend: str) -> tuple[View, ...]:
+        """Views of one Backend's locations, in the locations' order."""
+        return tuple(self._views[at] for at in sorted(self._views) if at.backend == backend)
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(tuple(self._views.values()))
+
+    def record(self, listing: Listing) -> View:
+        """Take in what a look brought, complete or not."""
+        if listing.complete:
+            view = View(listing.location, Look(at=listing.taken_at, complete=True), listing)
+        else:
+            reached = bool(listing.instances or listing.points)
+            look = Look(
+                at=listing.taken_at,
+                complete=False,
+                reason=Reason.INCOMPLETE if reached else Reason.BACKEND_UNREACHABLE,
+                problem=listing.problem,
+                reached=reached,
+            )
+            before = self._views.get(listing.location)
+            view = before.with_look(look, listing) if before else View(listing.location, look, None, listing)
+        self._views[listing.location] = view
+        return view
+
+    def record_failure(self, location: Location, look: Look) -> View:
+        """Take in that a location could not be looked at; what was seen before stays, marked stale."""
+        before = self._views.get(location)
+        view = before.with_look(look, None) if before else View(location, look, None)
+        self._views[location] = view
+        return view
+
+    def forget(self, backend: str, keep: Iterable[Location] = ()) -> None:
+        """Drop the locations of a Backend that it no longer names. Nothing on the backend is touched."""
+        kept = set(keep)
+        for location in [at for at in self._views if at.backend == backend and at not in kept]:
+            del self._views[location]
