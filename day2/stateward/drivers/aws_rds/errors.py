@@ -20,6 +20,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.exceptions import ConnectionError as NoConnection
 from botocore.parsers import ResponseParserError
 
 from stateward.api.conditions import Reason
@@ -123,7 +124,7 @@ def translate(error: Exception, doing: str) -> StewardError:
             "its Pod an identity (IRSA, Pod Identity) or the usual AWS_* variables",
             reason=Reason.CREDENTIALS_MISSING,
         )
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, HTTPClientError | NoConnection):
         return Retryable(
             f"could not {doing}: no answer from AWS ({type(error).__name__}); check the network path to the endpoint "
             "and, if one is set, spec.aws.endpointURL"

@@ -119,7 +119,9 @@ class Server:
                 "signed the server's certificate into the Secret under ca.crt, or correct spec.postgresql.sslMode",
                 reason=Reason.BACKEND_UNREACHABLE,
             )
-        return Retryable(f"could not {doing}: {said}; check that it runs and can be reached")
+        if isinstance(error, psycopg.OperationalError):
+            return Retryable(f"could not {doing}: {said}; check that it runs and can be reached")
+        return Terminal(f"could not {doing}: the server refused: {said}", reason=Reason.BACKEND_REFUSED)
 
     def _said(self, error: psycopg.Error) -> str:
         words = " ".join(str(error).split())

@@ -1,0 +1,111 @@
+"""AWS records to evidence: what is missing stays unknown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from stateward.api.evidence import Location, PointKind, RestorePoint
+from stateward.drivers.aws_rds import reading
+from stateward.drivers.aws_rds.keys import KeyState
+from stateward.drivers.aws_rds.reading import InUse
+
+HERE = Location("backend", "111111111111", "eu-west-1")
+ARN = "arn:aws:rds:eu-west-1:111111111111:snapshot:old"
+NOTHING = InUse()
+TAKEN = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class Keys:
+    """A key ring that knows one answer."""
+
+    def __init__(self, state: KeyState = KeyState.USABLE) -> None:
+        self._state = state
+
+    def state(self, key_id: str) -> KeyState:
+        return self._state
+
+
+def point(in_use: InUse = NOTHING, keys: Keys | None = None, **fields: Any) -> RestorePoint:
+    known: dict[str, Any] = {
+        "DBSnapshotIdentifier": "old",
+        "DBSnapshotArn": ARN,
+        "DbiResourceId": "db-ORDERS",
+        "SnapshotType": "manual",
+        "Status": "available",
+        "SnapshotCreateTime": TAKEN,
+        "Encrypted": False,
+        "TagList": [],
+    }
+    raw = {key: value for key, value in (known | fields).items() if value is not None}
+    snapshot = reading.instance_snapshot(raw)  # type: ignore[arg-type]  # built by hand
+    return reading.restore_point(snapshot, HERE, keys or Keys(), in_use)  # type: ignore[arg-type]  # answers the same
+
+
+def test_a_missing_tag_list_is_unknown_and_an_empty_one_is_empty() -> None:
+    assert point(TagList=None).tags is None
+    assert point().tags == {}
+    assert point(TagList=[{"Key": "a", "Value": "b"}, {"Key": "bare"}]).tags == {"a": "b", "bare": ""}
+
+
+def test_times_are_utc() -> None:
+    berlin = timezone(timedelta(hours=2))
+    assert point(SnapshotCreateTime=datetime(2024, 1, 1, 2, tzinfo=berlin)).taken_at == TAKEN
+    taken = point(SnapshotCreateTime=datetime(2024, 1, 1, 2, tzinfo=berlin)).taken_at
+    assert taken is not None
+    assert taken.tzinfo is UTC
+
+
+def test_the_age_of_a_copy_is_never_its_copy_date() -> None:
+    later = datetime(2026, 1, 1, tzinfo=UTC)
+    assert point(SnapshotCreateTime=later, OriginalSnapshotCreateTime=TAKEN).taken_at == TAKEN
+    assert point(SnapshotCreateTime=later, SourceDBSnapshotIdentifier=ARN).taken_at is None
+    cluster = reading.cluster_snapshot({"SnapshotCreateTime": later, "SourceDBClusterSnapshotArn": ARN})
+    assert cluster.taken_at is None
+
+
+def test_a_point_of_another_account_is_foreign() -> None:
+    assert not point().foreign
+    assert point(DBSnapshotArn=ARN.replace("1" * 12, "2" * 12)).foreign
+    assert point(DBSnapshotArn="").foreign
+
+
+def test_an_unknown_type_is_one_that_cannot_be_deleted() -> None:
+    assert point(SnapshotType="hyperspace").kind is PointKind.AUTOMATED
+    assert point(SnapshotType=None).kind is PointKind.AUTOMATED
+
+
+@pytest.mark.parametrize("status", ["creating", "copying", "deleting", "something-new"])
+def test_a_status_that_is_not_final_is_not_settled(status: str) -> None:
+    assert (point(Status=status).settled, point(Status=status).restorable) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("state", "restorable", "settled"),
+    [(KeyState.USABLE, True, True), (KeyState.UNUSABLE, False, True), (KeyState.UNREADABLE, False, False)],
+)
+def test_the_key_decides_over_an_encrypted_point(state: KeyState, restorable: bool, settled: bool) -> None:
+    found = point(keys=Keys(state), Encrypted=True, KmsKeyId="key")
+    assert (found.restorable, found.settled) == (restorable, settled)
+
+
+@pytest.mark.parametrize(
+    ("status", "settled"), [("STARTING", False), ("IN_PROGRESS", False), ("CANCELING", False), ("COMPLETE", True)]
+)
+def test_a_point_being_exported_is_not_settled(status: str, settled: bool) -> None:
+    in_use = reading.exports_in_flight([{"SourceArn": ARN, "Status": status}])
+    assert point(in_use).settled is settled
+    assert point(in_use).restorable
+
+
+def test_a_copy_in_flight_names_its_source_by_arn_or_by_its_moment() -> None:
+    base = {"Status": "creating", "DbiResourceId": "db-ORDERS"}
+    by_arn = reading.instance_snapshot({**base, "SourceDBSnapshotIdentifier": ARN})  # type: ignore[typeddict-item]  # built by hand
+    by_moment = reading.instance_snapshot({**base, "OriginalSnapshotCreateTime": TAKEN})  # type: ignore[typeddict-item]  # built by hand
+    done = reading.instance_snapshot({**base, "Status": "available", "SourceDBSnapshotIdentifier": ARN})  # type: ignore[typeddict-item]  # built by hand
+    assert not point(reading.copies_in_flight([by_arn])).settled
+    assert not point(reading.copies_in_flight([by_moment])).settled
+    assert point(reading.copies_in_flight([by_moment]), DbiResourceId="db-OTHER").settled
+    assert point(reading.copies_in_flight([done])).settled
