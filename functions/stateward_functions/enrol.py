@@ -187,11 +187,14 @@ def _tag(database: Found, owner: Owner, wish: Wish) -> dict[str, str]:
         parent, field = structs.child(database.desired, "metadata") if database.kind.annotated else None, "annotations"
     if parent is None:
         return dict(sorted(wanted.items()))
-    standing = structs.text_map(structs.child(parent, field))
-    missing = {key: tag for key, tag in sorted(wanted.items()) if key not in standing}
+    standing = structs.value(parent, field)
+    if standing is not None and not standing.HasField("struct_value"):
+        return dict(sorted(wanted.items()))
+    known = structs.child(parent, field)
+    missing = {key: tag for key, tag in sorted(wanted.items()) if known is None or key not in known.fields}
     if missing:
         structs.put(parent.fields[field].struct_value, missing)
-    return dict(sorted({**missing, **standing}.items())) if database.kind.tagged else dict(sorted(wanted.items()))
+    return structs.text_map(structs.child(parent, field)) if database.kind.tagged else dict(sorted(wanted.items()))
 
 
 def _service_instance(owner: Owner, wish: Wish, database: Found, backend: str, tags: dict[str, str]) -> dict[str, Any]:
