@@ -61,17 +61,17 @@ def demo(now: datetime, accounts: Sequence[str] = ACCOUNTS, regions: Sequence[st
             snapshot(account, region, f"{stem}-{now - timedelta(days=age):%Y%m%d}", of, age)
 
     ages = DEMO_AGES_DAYS
-    instance(first, here, "orders", 400, {"env": "production", "team": "payments"}, backup_retention_period=14)
+    instance(first, here, "orders", 400, {"environment": "production", "team": "payments"}, backup_retention_period=14)
     history(first, here, "orders", ages)
-    instance(first, here, "orders-staging", 300, {"env": "staging", "team": "payments"})
+    instance(first, here, "orders-staging", 300, {"environment": "staging", "team": "payments"})
     history(first, here, "orders-staging", ages[:10])
-    instance(first, here, "search-dev", 250, {"env": "dev", "team": "search"}, backup_retention_period=1)
+    instance(first, here, "search-dev", 250, {"environment": "dev", "team": "search"}, backup_retention_period=1)
     history(first, here, "search-dev", ages)
-    instance(first, there, "ledger", 500, {"env": "production", "team": "payments"}, backup_retention_period=35)
+    instance(first, there, "ledger", 500, {"environment": "production", "team": "payments"}, backup_retention_period=35)
     history(first, there, "ledger", ages)
-    instance(second, here, "identity", 350, {"env": "production", "team": "identity"})
+    instance(second, here, "identity", 350, {"environment": "production", "team": "identity"})
     history(second, here, "identity", ages)
-    instance(second, there, "reports", 220, {"env": "dev", "team": "data"})
+    instance(second, there, "reports", 220, {"environment": "dev", "team": "data"})
     history(second, there, "reports", ages)
     instance(second, here, "warehouse", 210, {})  # nobody tagged it, and no claim created it
     history(second, here, "warehouse", (30, 95, 190))
@@ -79,24 +79,24 @@ def demo(now: datetime, accounts: Sequence[str] = ACCOUNTS, regions: Sequence[st
     # A name that was used before: the old database is gone, its production snapshots are not.
     old = resource_id(seed=f"{first}/{here}/catalog/before")
     instance(
-        first, here, "catalog", 300, {"env": "production", "team": "search"}, resourceId=old, deleted=True,
+        first, here, "catalog", 300, {"environment": "production", "team": "search"}, resourceId=old, deleted=True,
         copy_tags_to_snapshot=True,
     )  # fmt: skip
     history(first, here, old, (110, 140, 170), "catalog-before")
-    instance(first, here, "catalog", 40, {"env": "dev", "team": "search"})
+    instance(first, here, "catalog", 40, {"environment": "dev", "team": "search"})
     history(first, here, "catalog", (5, 15, 25))
 
     # A database that was renamed: its older snapshots carry the old name and the same resource id.
     renamed = resource_id(seed=f"{second}/{there}/billing")
-    instance(second, there, "billing-old", 260, {"env": "production", "team": "payments"}, resourceId=renamed,
+    instance(second, there, "billing-old", 260, {"environment": "production", "team": "payments"}, resourceId=renamed,
              deleted=True)  # fmt: skip
     history(second, there, renamed, (100, 130, 160), "billing-old")
-    instance(second, there, "billing", 260, {"env": "production", "team": "payments"}, resourceId=renamed)
+    instance(second, there, "billing", 260, {"environment": "production", "team": "payments"}, resourceId=renamed)
     history(second, there, "billing", (10, 40, 80))
 
     # A database that was deleted for good, with two snapshots left: the newest of them is the last of its data.
     gone = resource_id(seed=f"{first}/{there}/archive")
-    instance(first, there, "archive", 380, {"env": "dev", "team": "data"}, resourceId=gone, deleted=True)
+    instance(first, there, "archive", 380, {"environment": "dev", "team": "data"}, resourceId=gone, deleted=True)
     history(first, there, gone, (125, 185), "archive")
 
     # Single snapshots that a clean-up must leave alone, or judge by something else than their date.
@@ -132,7 +132,7 @@ def estate(
             "account": accounts[number % len(accounts)],
             "region": regions[number // len(accounts) % len(regions)],
         }
-        tags = {"env": _ENVIRONMENTS[number // 4 % len(_ENVIRONMENTS)], "team": _TEAMS[number % len(_TEAMS)]}
+        tags = {"environment": _ENVIRONMENTS[number // 4 % len(_ENVIRONMENTS)], "team": _TEAMS[number % len(_TEAMS)]}
         part["instances"].append(
             place | {"identifier": name, "createdAt": _text(now - timedelta(days=oldest_days + 30)), "tags": tags}
         )

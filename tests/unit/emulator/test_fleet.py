@@ -51,7 +51,7 @@ def test_the_demo_has_both_accounts_and_both_regions(seeded: Emulator) -> None:
     assert min(counts.values()) > 10
     rds = seeded.client("rds", ONE, "eu-central-1")
     orders = rds.describe_db_instances(DBInstanceIdentifier="orders")["DBInstances"][0]
-    assert {"Key": "env", "Value": "production"} in orders["TagList"]
+    assert {"Key": "environment", "Value": "production"} in orders["TagList"]
     ages = [NOW - item["SnapshotCreateTime"] for item in listed(seeded, ONE, "eu-central-1").values()]
     assert (min(ages).days, max(ages).days) == (1, 200)
 
