@@ -68,7 +68,7 @@ def pass_once(client: Client, function_endpoint: str) -> list[str]:
             if needs_update(revision, wanted):
                 name = revision["metadata"]["name"]
                 now = datetime.datetime.now(datetime.UTC)
-                client.apply(f"{_API}/{plural}/{name}/status", patch(revision, kind, wanted, now))
+                client.apply(patch(revision, kind, wanted, now), f"{_API}/{plural}/{name}/status")
                 written.append(f"{kind} {name}")
     return written
 

@@ -7,15 +7,16 @@ and how provider-sql reaches the shared PostgreSQL server.
 from __future__ import annotations
 
 import base64
-import hashlib
-from collections.abc import Sequence
+import json
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sandbox import packages
 from sandbox.components.postgres import SHARED_ROLE, create_shared_role
-from sandbox.definitions import wait_established
+from sandbox.definitions import wait_served
 from sandbox.errors import SandboxError
-from sandbox.kube import Kubectl, Object
+from sandbox.kube import Client, Object, object_path
 from sandbox.packages import UPSTREAM, Package
 from sandbox.ports import LOOPBACK
 from sandbox.site import SYSTEM_NAMESPACE, Site, write_private
@@ -24,6 +25,7 @@ from sandbox.steps import Turn
 DEADLINE = 120.0
 _API = "pkg.crossplane.io/v1"
 _INTERVAL = 0.25
+_ANNOTATION = "sandbox.stateward.dev/content"
 
 
 def build_and_push(site: Site, turn: Turn) -> str:
@@ -36,29 +38,33 @@ def build_and_push(site: Site, turn: Turn) -> str:
 
 
 def install(site: Site, turn: Turn) -> str:
-    """Apply providers and configurations, and wait until every package is installed and healthy."""
-    kubectl = Kubectl(site)
+    """Apply providers and configurations, and wait until every package is installed, healthy and served."""
+    client = Client(site, "admin")
     wanted = _all(site)
-    marker = site.data("crossplane") / "installed"
-    fingerprint = hashlib.sha256("".join(p.fingerprint for p in wanted).encode()).hexdigest()
-    changed = not marker.is_file() or marker.read_text() != fingerprint
-    kubectl.apply(*(image_config(host, site.address("registry")) for host in UPSTREAM))
+    marker = site.data("crossplane") / "installed.json"
+    installed: dict[str, str] = json.loads(marker.read_text()) if marker.is_file() else {}
+    for host in UPSTREAM:
+        client.apply(image_config(host, site.address("registry")))
     # What a Configuration depends on is left for Crossplane to find; the rest is applied.
-    kubectl.apply(*(_object(package) for package in wanted if _is_root(package)))
-    _wait_healthy(kubectl, wanted, turn)
+    for package in wanted:
+        if _is_root(package):
+            client.apply(_object(package))
+    changed = [p for p in wanted if installed.get(p.name, p.fingerprint) != p.fingerprint]
     if changed:
-        # The same tag may hold new content now: have Crossplane look again, once.
-        _refresh(kubectl, wanted)
-        _wait_healthy(kubectl, wanted, turn)
-        write_private(marker, fingerprint)
-    wait_established(kubectl, turn)
-    return f"{len(wanted)} packages healthy"
+        _take_new_content(client, changed, turn)
+    _wait(lambda: _unhealthy(client, wanted), turn)
+    served = wait_served(client, turn, packages=True)
+    write_private(marker, json.dumps({package.name: package.fingerprint for package in wanted}))
+    news = f", {len(changed)} of them with new content" if changed else ""
+    return f"{len(wanted)} packages healthy{news}, {served} definitions served"
 
 
 def connect_shared_server(site: Site, _: Turn) -> str:
     """Give provider-sql the shared PostgreSQL server: a role, its Secret and the provider configurations."""
     create_shared_role(site)
-    Kubectl(site).apply(*shared_server(site))
+    client = Client(site, "admin")
+    for content in shared_server(site):
+        client.apply(content)
     return f"as {SHARED_ROLE}"
 
 
@@ -134,36 +140,42 @@ def _object(package: Package) -> Object:
     }
 
 
-def _refresh(kubectl: Kubectl, wanted: Sequence[Package]) -> None:
-    for package in wanted:
-        resource = f"{package.kind.lower()}s.pkg.crossplane.io/{installed_name(package)}"
-        kubectl("patch", resource, "--type=merge", "-p", '{"spec":{"packagePullPolicy":"Always"}}')
+def _take_new_content(client: Client, changed: Sequence[Package], turn: Turn) -> None:
+    """Have Crossplane look at tags whose content changed. A release would carry a new tag; an edit does not."""
+    before = {package.name: _revision(client, package) for package in changed}
+    for package in changed:
+        client.annotate(object_path(_object(package)), {_ANNOTATION: package.fingerprint})
+
+    def unchanged() -> dict[str, str]:
+        same = [package for package in changed if _revision(client, package) == before[package.name]]
+        return {package.name: "still at its old revision" for package in same}
+
+    _wait(unchanged, turn)
 
 
-def _wait_healthy(kubectl: Kubectl, wanted: Sequence[Package], turn: Turn) -> None:
-    waited = 0.0
-    while True:
-        missing = _unhealthy(kubectl, wanted)
-        if not missing:
-            return
-        if waited > DEADLINE:
-            listed = "\n".join(f"    {name}: {reason}" for name, reason in missing.items())
+def _revision(client: Client, package: Package) -> str:
+    return str(client.get(object_path(_object(package))).get("status", {}).get("currentRevision", ""))
+
+
+def _wait(missing: Callable[[], dict[str, str]], turn: Turn) -> None:
+    """Wait until nothing is missing; after the deadline the error lists each package and its reason."""
+    begun = time.monotonic()
+    while left := missing():
+        if time.monotonic() - begun > DEADLINE:
+            listed = "\n".join(f"    {name}: {reason}" for name, reason in left.items())
             raise SandboxError(f"these packages are not healthy after {DEADLINE:.0f} s:\n{listed}")
-        turn.note("waiting for " + ", ".join(missing))
+        turn.note("waiting for " + ", ".join(left))
         turn.pause(_INTERVAL)
-        waited += _INTERVAL
 
 
-def _unhealthy(kubectl: Kubectl, wanted: Sequence[Package]) -> dict[str, str]:
-    listed = kubectl.get("functions.pkg.crossplane.io,providers.pkg.crossplane.io,configurations.pkg.crossplane.io")
-    found = {(item["kind"], item["metadata"]["name"]): item for item in listed["items"]}
-    missing = {}
-    for package in wanted:
-        item = found.get((package.kind, installed_name(package)))
-        reason = _why_unhealthy(item)
-        if reason is not None:
-            missing[package.name] = reason
-    return missing
+def _unhealthy(client: Client, wanted: Sequence[Package]) -> dict[str, str]:
+    found = {
+        (kind, item["metadata"]["name"]): item
+        for kind in {package.kind for package in wanted}
+        for item in client.get(f"/apis/{_API}/{kind.lower()}s")["items"]
+    }
+    reasons = {p.name: _why_unhealthy(found.get((p.kind, installed_name(p)))) for p in wanted}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def _why_unhealthy(item: Object | None) -> str | None:

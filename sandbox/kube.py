@@ -57,11 +57,6 @@ class Kubectl:
         except subprocess.TimeoutExpired as error:
             raise SandboxError(f"kubectl {' '.join(arguments)} gave no answer within {timeout:.0f} s") from error
 
-    def apply(self, *objects: Mapping[str, Any]) -> str:
-        """Server-side apply of these objects as the sandbox."""
-        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        return self("apply", "--server-side", "--force-conflicts", "--field-manager=sandbox", "-f", "-", stdin=json.dumps(listed))
-
     def get(self, *arguments: str) -> Object:
         """One object or list, as JSON."""
         loaded: Object = json.loads(self("get", *arguments, "-o", "json"))
@@ -74,22 +69,44 @@ class Client:
     def __init__(self, site: Site, user: str) -> None:
         context = tls_context(site.authority("cluster"), site.pair("cluster", f"user-{user}"))
         self._connection = http.client.HTTPSConnection(
-            LOOPBACK, site.ports["kube-apiserver"], timeout=30, context=context
+            LOOPBACK, site.ports["kube-apiserver"], timeout=60, context=context
         )
         self._user = user
 
-    def get(self, path: str) -> Object:
-        return self._call("GET", path, None, "application/json")
+    def get(self, path: str, accept: str = "application/json") -> Object:
+        return self._call("GET", path, {"Accept": accept})
 
-    def apply(self, path: str, content: Mapping[str, Any]) -> Object:
-        """Server-side apply on an object or on a subresource of it."""
+    def names(self, path: str) -> list[str]:
+        """The names in a list, without having the API server encode the objects."""
+        listed = self.get(path, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+        return [item["metadata"]["name"] for item in listed["items"] or ()]
+
+    def served(self) -> set[str]:
+        """Every resource of every group that the API server serves, as `plural.group`."""
+        groups = self.get("/apis", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")["items"]
+        return {
+            f"{resource['resource']}.{group['metadata']['name']}"
+            for group in groups
+            for version in group["versions"]
+            for resource in version.get("resources", ())
+        }
+
+    def apply(self, content: Object, path: str | None = None) -> Object:
+        """Server-side apply of an object, or at `path` of a subresource of it."""
         query = urlencode({"fieldManager": self._user, "force": "true"})
-        return self._call("PATCH", f"{path}?{query}", content, "application/apply-patch+yaml")
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        return self._call("PATCH", f"{path or object_path(content)}?{query}", headers, content)
 
-    def _call(self, method: str, path: str, content: Mapping[str, Any] | None, content_type: str) -> Object:
+    def annotate(self, path: str, annotations: Mapping[str, str]) -> Object:
+        headers = {"Content-Type": "application/merge-patch+json"}
+        return self._call("PATCH", path, headers, {"metadata": {"annotations": dict(annotations)}})
+
+    def _call(
+        self, method: str, path: str, headers: Mapping[str, str], content: Mapping[str, Any] | None = None
+    ) -> Object:
         body = json.dumps(content) if content is not None else None
         try:
-            self._connection.request(method, path, body, {"Content-Type": content_type, "Accept": "application/json"})
+            self._connection.request(method, path, body, {"Accept": "application/json", **headers})
             response = self._connection.getresponse()
             answer = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -102,3 +119,11 @@ class Client:
         if response.status >= 400:
             raise KubeError(response.status, f"{method} {path}: {loaded.get('message', response.status)}")
         return loaded
+
+
+def object_path(content: Object) -> str:
+    """Where an object lives. The plural is the kind with an `s`, which holds for every kind the sandbox applies."""
+    version, metadata = content["apiVersion"], content["metadata"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    namespace = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"{root}{namespace}/{content['kind'].lower()}s/{metadata['name']}"

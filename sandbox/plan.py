@@ -26,11 +26,10 @@ def tool_steps(site: Site) -> list[Step]:
 
 def all_steps(site: Site, supervisor: Supervisor) -> list[Step]:
     """The whole sandbox. Component steps carry the component's name."""
-    cli = ("tool kubectl",)
     work = [
         Step("ports", lambda _: _choose_ports(site, supervisor)),
         Step("certificates", lambda _: trust.establish(site), ("ports",)),
-        _do(site, "initialize crossplane", initialize, ("kube-apiserver", "tool crossplane-core", "manifests crossplane", *cli)),
+        _do(site, "initialize crossplane", initialize, ("kube-apiserver", "tool crossplane-core", "manifests crossplane")),
         _do(
             site,
             "push packages",
@@ -41,7 +40,7 @@ def all_steps(site: Site, supervisor: Supervisor) -> list[Step]:
             site,
             "install packages",
             installation.install,
-            ("push packages", "crossplane", "external-runtime", *cli),
+            ("crossplane", "external-runtime"),
         ),
         _do(site, "connect shared server", installation.connect_shared_server, ("install packages", "postgres")),
     ]
@@ -50,7 +49,7 @@ def all_steps(site: Site, supervisor: Supervisor) -> list[Step]:
 
 def everything() -> list[str]:
     """What `up` brings up when nothing else is asked for."""
-    return [*(component.name for component in ALL), "connect shared server"]
+    return [*(component.name for component in ALL), "connect shared server", "tool kubectl"]
 
 
 def _program(site: Site, program: Program) -> Step:

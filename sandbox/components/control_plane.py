@@ -12,6 +12,8 @@ from sandbox.component import Command, Component
 from sandbox.ports import LOOPBACK
 from sandbox.site import Site
 
+# Starting means creating some ninety definitions: much garbage at once, little memory in the end.
+FEWER_COLLECTIONS = {"GOGC": "300"}
 _CONTROLLERS = (
     "garbage-collector-controller",
     "namespace-controller",
@@ -74,7 +76,7 @@ def _apiserver(site: Site) -> Command:
             "--endpoint-reconciler-type=none",  # it would advertise a loopback address, which is not allowed
             "--profiling=false",
         ),
-        site.base_environment(),
+        site.base_environment() | FEWER_COLLECTIONS,
     )
 
 

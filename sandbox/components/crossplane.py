@@ -15,9 +15,10 @@ from pathlib import Path
 
 from sandbox import probes
 from sandbox.component import Command, Component
+from sandbox.components.control_plane import FEWER_COLLECTIONS
 from sandbox.definitions import touch_unestablished
 from sandbox.errors import SandboxError
-from sandbox.kube import Kubectl
+from sandbox.kube import Client, Object
 from sandbox.ports import LOOPBACK
 from sandbox.site import SYSTEM_NAMESPACE, Site, write_private
 from sandbox.steps import Turn
@@ -36,10 +37,11 @@ def initialize(site: Site, turn: Turn) -> str:
     marker, wanted = site.data("crossplane") / "initialized", _fingerprint(site)
     if marker.is_file() and marker.read_text() == wanted:
         return "as before"
-    kubectl = Kubectl(site)
-    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}})
-    kubectl.apply(*(_secret(site, name) for name in _SECRETS), _webhook_service(site))
-    touch_unestablished(kubectl)
+    client = Client(site, "admin")
+    client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}})
+    for content in (*(_secret(site, name) for name in _SECRETS), _webhook_service(site)):
+        client.apply(content)
+    touch_unestablished(client)
     turn.note("installing definitions")
     manifests = site.manifests["crossplane"]
     environment = _environment(site) | {
@@ -75,7 +77,7 @@ def _fingerprint(site: Site) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _secret(site: Site, name: str) -> dict[str, object]:
+def _secret(site: Site, name: str) -> Object:
     pair_name = _SECRETS[name]
     if pair_name is None:
         home = site.certificates / "crossplane"
@@ -91,7 +93,7 @@ def _secret(site: Site, name: str) -> dict[str, object]:
     }
 
 
-def _webhook_service(site: Site) -> dict[str, object]:
+def _webhook_service(site: Site) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -127,6 +129,7 @@ def _core(site: Site) -> Command:
         "METRICS_PORT": str(site.ports["crossplane-metrics"]),
         "HEALTH_PROBE_PORT": str(site.ports["crossplane-health"]),
     }
+    environment |= FEWER_COLLECTIONS
     return Command((site.programs["crossplane-core"], "core", "start", "--package-runtime=External"), environment)
 
 
@@ -158,7 +161,8 @@ COMPONENTS = (
         name="crossplane",
         command=_core,
         ready=probes.all_of(probes.http_ok("crossplane-health", "/readyz"), probes.accepts("crossplane-webhooks")),
-        needs=("kube-apiserver", "initialize crossplane"),
+        # Core asks the registry for the digest of every package when it starts, so they must be there by then.
+        needs=("kube-apiserver", "initialize crossplane", "push packages"),
         ports=("crossplane-webhooks", "crossplane-metrics", "crossplane-health"),
         programs=("crossplane-core",),
         grace=15.0,
