@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import grpc
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from google.protobuf.message import DecodeError
 
 from stateward_functions import function
 
@@ -48,8 +49,12 @@ def credentials(directory: str) -> grpc.ServerCredentials:
     )
 
 
-async def _run_function(request: Any, _context: Any) -> Any:
-    return function.respond(request)
+async def _run_function(data: bytes, context: Any) -> bytes:
+    try:
+        request = fnv1.RunFunctionRequest.FromString(data)
+    except DecodeError:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "these bytes are not a RunFunctionRequest")
+    return function.serialize(function.respond(request))
 
 
 def build(address: str, creds: grpc.ServerCredentials | None) -> tuple[grpc.aio.Server, int]:
@@ -59,11 +64,7 @@ def build(address: str, creds: grpc.ServerCredentials | None) -> tuple[grpc.aio.
     """
     options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)]
     server = grpc.aio.server(options=options)
-    handler = grpc.unary_unary_rpc_method_handler(
-        _run_function,
-        request_deserializer=fnv1.RunFunctionRequest.FromString,
-        response_serializer=function.serialize,
-    )
+    handler = grpc.unary_unary_rpc_method_handler(_run_function)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
     try:
         port = server.add_insecure_port(address) if creds is None else server.add_secure_port(address, creds)
