@@ -47,7 +47,10 @@ def _emulator(site: Site) -> Command:
 
 def _standin(site: Site) -> Command:
     environment = site.python_environment() | aws_environment(site)
-    environment |= {"KUBECONFIG": str(site.kubeconfig("provider-aws"))}
+    environment |= {
+        "KUBECONFIG": str(site.kubeconfig("provider-aws")),
+        "STATEWARD_HEARTBEAT": str(site.data("provider-aws") / "heartbeat"),
+    }
     return Command((sys.executable, "-m", "sandbox.standin"), environment)
 
 
@@ -90,7 +93,7 @@ COMPONENTS = (
     Component(
         name="provider-aws",
         command=_standin,
-        ready=probes.heartbeat("provider-aws", 60.0),
+        ready=probes.heartbeat("provider-aws", 30.0),
         needs=("kube-apiserver", "install packages", "emulator"),
     ),
     Component(
