@@ -263,9 +263,8 @@ class Plane:
         return found
 
     def stop(self) -> None:
-        for process in reversed(self._processes):
+        for process in reversed(self._processes):  # the API server before the store it writes to
             process.terminate()
-        for process in reversed(self._processes):
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:

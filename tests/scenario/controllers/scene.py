@@ -214,6 +214,13 @@ class Scene:
             },
         )
 
+    def fault(self, **fault: Any) -> None:
+        """Make calls of the test's first account fail, see the emulator's `Fault`."""
+        self.aws.request("POST", "faults", {"account": self.account} | fault)
+
+    def clear_faults(self) -> None:
+        self.aws.request("DELETE", "faults")
+
     def conditions(self, kind: str, name: str, type_: str, namespace: str = "") -> dict[str, Any]:
         return condition(self.api.get(kind, name, namespace), type_)
 

@@ -28,19 +28,19 @@ US = Location("one", "111111111111", "us-east-1")
 
 
 def instance(name: str = "orders", **fields: Any) -> Instance:
-    fields = {
+    known: dict[str, Any] = {
         "location": EU,
         "resource_id": f"db-{name.upper()}",
         "identifier": name,
         "engine": "postgres",
         "state": "available",
         "tags": {},
-    } | fields
-    return Instance(**fields)
+    }
+    return Instance(**(known | fields))
 
 
 def point(name: str, of: str = "db-ORDERS", **fields: Any) -> RestorePoint:
-    fields = {
+    known: dict[str, Any] = {
         "location": EU,
         "name": name,
         "resource_id": of,
@@ -50,8 +50,8 @@ def point(name: str, of: str = "db-ORDERS", **fields: Any) -> RestorePoint:
         "restorable": True,
         "taken_at": NOW,
         "tags": {},
-    } | fields
-    return RestorePoint(**fields)
+    }
+    return RestorePoint(**(known | fields))
 
 
 def listing(
@@ -60,18 +60,18 @@ def listing(
     return Listing(location=at, taken_at=NOW, instances=instances, points=points, complete=not problem, problem=problem)
 
 
-def service(name: str = "orders", **spec: Any) -> ServiceInstance:
-    status = spec.pop("status", None)
+def service(name: str = "orders", **given: Any) -> ServiceInstance:
+    status = given.pop("status", None)
     if isinstance(status, dict):
         status = ServiceInstanceStatus(**status)
-    labels = spec.pop("labels", {})
-    spec = {
+    labels = given.pop("labels", {})
+    spec: dict[str, Any] = {
         "engine": "postgres",
         "backend_ref": NameReference(name="one"),
         "region": "eu-west-1",
         "resource_kind": "DBInstance",
         "identifier": name,
-    } | spec
+    } | given
     return ServiceInstance(
         metadata=ObjectMeta(name=name, namespace="team", uid=f"uid-{name}", generation=1, labels=labels),
         spec=ServiceInstanceSpec(**spec),

@@ -6,14 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stateward.api import names
+from stateward.api.evidence import Instance
 from stateward.api.models import ObjectMeta, ServiceInstance
 from stateward.controllers.discovered import discover, name_of
 from stateward.controllers.inventory import Inventory, View
 from tests.unit.controllers.evidence import instance, listing, service
 
 
-def view(*instances: object) -> View:
-    return Inventory().record(listing(*instances))  # type: ignore[arg-type]  # instances only
+def view(*instances: Instance) -> View:
+    return Inventory().record(listing(*instances))
 
 
 def as_stored(found: ServiceInstance) -> ServiceInstance:

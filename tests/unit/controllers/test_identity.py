@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from stateward.api.conditions import Reason
+from stateward.api.evidence import Listing
 from stateward.controllers.identity import locate
 from stateward.controllers.inventory import Inventory, View
 from tests.unit.controllers.evidence import EU, US, instance, listing, service
 
 
-def views(*listings: object) -> tuple[View, ...]:
+def views(*listings: Listing) -> tuple[View, ...]:
     inventory = Inventory()
-    return tuple(inventory.record(each) for each in listings)  # type: ignore[arg-type]  # listings only
+    return tuple(inventory.record(each) for each in listings)
 
 
 def test_the_first_join_goes_by_identifier() -> None:
