@@ -21,11 +21,9 @@ from stateward.drivers.aws_rds.region import Region, refused_with
 
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import (
-        DBClusterSnapshotTypeDef,
         DBClusterTypeDef,
         DBInstanceAutomatedBackupTypeDef,
         DBInstanceTypeDef,
-        DBSnapshotTypeDef,
         ExportTaskTypeDef,
     )
 
@@ -33,35 +31,41 @@ _UNKNOWN_TYPE = frozenset({"InvalidParameterValue"})
 
 
 class Records:
-    """What one look read, as AWS answers it, and what went wrong."""
+    """What one look read and what went wrong. Snapshots are by far the most, so of them only what is needed is kept."""
 
     def __init__(self) -> None:
         self.databases: list[DBInstanceTypeDef] = []
         self.clusters: list[DBClusterTypeDef] = []
         self.windows: list[DBInstanceAutomatedBackupTypeDef] = []
-        self.snapshots: list[DBSnapshotTypeDef] = []
-        self.snapshots_of_aws_backup: list[DBSnapshotTypeDef] = []
-        self.cluster_snapshots: list[DBClusterSnapshotTypeDef] = []
-        self.cluster_snapshots_of_aws_backup: list[DBClusterSnapshotTypeDef] = []
+        self.snapshots: list[Snapshot] = []
+        self.snapshots_of_aws_backup: list[Snapshot] = []
+        self.cluster_snapshots: list[Snapshot] = []
+        self.cluster_snapshots_of_aws_backup: list[Snapshot] = []
         self.exports: list[ExportTaskTypeDef] = []
         self.problems: list[str] = []
 
     def all_snapshots(self) -> list[Snapshot]:
         """Snapshots of both kinds."""
         return [
-            *map(reading.instance_snapshot, self.snapshots),
-            *map(reading.instance_snapshot, self.snapshots_of_aws_backup),
-            *map(reading.cluster_snapshot, self.cluster_snapshots),
-            *map(reading.cluster_snapshot, self.cluster_snapshots_of_aws_backup),
+            *self.snapshots,
+            *self.snapshots_of_aws_backup,
+            *self.cluster_snapshots,
+            *self.cluster_snapshots_of_aws_backup,
         ]
 
 
 def read_exports(region: Region) -> list[ExportTaskTypeDef]:
-    """The export tasks of a region; RDS forgets ended ones after a while. Raises `StewardError`."""
+    """The export tasks of a region that have not ended. Raises `StewardError`."""
     tasks: list[ExportTaskTypeDef] = []
+    statuses = sorted(status.lower() for status in reading.EXPORTING)  # the filter wants them in lower case
     region.gather(
         "list export tasks",
-        lambda rds: (page["ExportTasks"] for page in rds.get_paginator("describe_export_tasks").paginate()),
+        lambda rds: (
+            page["ExportTasks"]
+            for page in rds.get_paginator("describe_export_tasks").paginate(
+                Filters=[{"Name": "status", "Values": statuses}]
+            )
+        ),
         tasks,
     )
     return tasks
@@ -133,7 +137,10 @@ def _steps(region: Region, records: Records) -> tuple[Callable[[], None], ...]:
     def snapshots() -> None:
         region.gather(
             "list DB snapshots",
-            lambda rds: (page["DBSnapshots"] for page in rds.get_paginator("describe_db_snapshots").paginate()),
+            lambda rds: (
+                [reading.instance_snapshot(raw) for raw in page["DBSnapshots"]]
+                for page in rds.get_paginator("describe_db_snapshots").paginate()
+            ),
             records.snapshots,
         )
 
@@ -141,7 +148,7 @@ def _steps(region: Region, records: Records) -> tuple[Callable[[], None], ...]:
         region.gather(
             "list DB snapshots of AWS Backup",
             lambda rds: (
-                page["DBSnapshots"]
+                [reading.instance_snapshot(raw) for raw in page["DBSnapshots"]]
                 for page in rds.get_paginator("describe_db_snapshots").paginate(SnapshotType="awsbackup")
             ),
             records.snapshots_of_aws_backup,
@@ -151,7 +158,8 @@ def _steps(region: Region, records: Records) -> tuple[Callable[[], None], ...]:
         region.gather(
             "list DB cluster snapshots",
             lambda rds: (
-                page["DBClusterSnapshots"] for page in rds.get_paginator("describe_db_cluster_snapshots").paginate()
+                [reading.cluster_snapshot(raw) for raw in page["DBClusterSnapshots"]]
+                for page in rds.get_paginator("describe_db_cluster_snapshots").paginate()
             ),
             records.cluster_snapshots,
         )
@@ -163,7 +171,7 @@ def _steps(region: Region, records: Records) -> tuple[Callable[[], None], ...]:
             region.gather(
                 "list DB cluster snapshots of AWS Backup",
                 lambda rds: (
-                    page["DBClusterSnapshots"]
+                    [reading.cluster_snapshot(raw) for raw in page["DBClusterSnapshots"]]
                     for page in rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="awsbackup")
                 ),
                 records.cluster_snapshots_of_aws_backup,

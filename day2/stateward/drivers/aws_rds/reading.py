@@ -32,7 +32,7 @@ CLUSTER: Final = "DBCluster"
 AVAILABLE: Final = "available"
 LEAVING: Final = frozenset({"deleted", "deleting"})
 _ENDED_BADLY: Final = frozenset({"failed"})
-_EXPORTING: Final = frozenset({"CANCELING", "IN_PROGRESS", "STARTING"})
+EXPORTING: Final = frozenset({"CANCELING", "IN_PROGRESS", "STARTING"})
 _KINDS: Final[Mapping[str, PointKind]] = {
     "manual": PointKind.MANUAL,
     "automated": PointKind.AUTOMATED,
@@ -189,7 +189,7 @@ def copies_in_flight(snapshots: Iterable[Snapshot]) -> InUse:
 
 def exports_in_flight(tasks: Iterable[ExportTaskTypeDef]) -> InUse:
     """What is being exported to S3."""
-    return InUse(frozenset(task.get("SourceArn", "") for task in tasks if task.get("Status") in _EXPORTING))
+    return InUse(frozenset(task.get("SourceArn", "") for task in tasks if task.get("Status") in EXPORTING))
 
 
 def restore_point(snapshot: Snapshot, location: Location, keys: KeyRing, in_use: InUse) -> RestorePoint:
@@ -241,7 +241,7 @@ def _owner(arn: str) -> str:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    return moment.astimezone(UTC) if moment else None
+    return moment if moment is None or moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _tags(tags: Sequence[TagTypeDef] | None) -> Mapping[str, str] | None:

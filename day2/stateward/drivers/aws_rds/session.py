@@ -17,11 +17,13 @@ import functools
 import ipaddress
 import threading
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 
 from stateward.api.conditions import Reason
 from stateward.api.errors import StewardError, Terminal
@@ -118,7 +120,9 @@ class Identity:
 
     def _boto(self) -> boto3.session.Session:
         if self._session is None:
-            self._session = boto3.session.Session()
+            core = botocore.session.get_session()
+            core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+            self._session = boto3.session.Session(botocore_session=core)
         return self._session
 
 
@@ -252,6 +256,16 @@ def _config(account: Account) -> Config:
         user_agent_extra="stateward",
     )
     return config.merge(Config(proxies={})) if _is_loopback(account.endpoint_url) else config
+
+
+def _moment(value: Any) -> datetime:
+    """A time in an answer. botocore's own way of reading it is half of the time that a listing takes."""
+    if isinstance(value, str) and value.endswith("Z"):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass  # another notation, which botocore may know
+    return parse_timestamp(value)
 
 
 def _is_loopback(url: str) -> bool:
