@@ -114,13 +114,14 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    states = _existing(options).status()
+    box = _existing(options)
+    states = box.status()
     if options.output == "json":
         listed = [{**vars(state), "log": str(state.log)} for state in states]
         print(json.dumps(listed, indent=2))
     else:
         _print_table(states)
-    return 0 if all(state.state == "ready" for state in states) else 1
+    return 0 if box.is_ready() else 1
 
 
 def _print_table(states: list[State]) -> None:

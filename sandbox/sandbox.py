@@ -67,6 +67,7 @@ class Sandbox:
         with self._locked():
             before = set(self._supervisor.running())
             wanted = steps.closure(plan.all_steps(self._site, self._supervisor), only or plan.everything())
+            self._want([step.name for step in wanted], before)
             begun = time.monotonic()
             try:
                 with self._progress:
@@ -103,7 +104,13 @@ class Sandbox:
 
     def status(self) -> list[State]:
         """How every component is right now."""
+        self._site.load_ports()  # somebody else may have started it meanwhile
         return [self._supervisor.state(component) for component in ALL]
+
+    def is_ready(self) -> bool:
+        """Whether every component that the last `up` was asked for is ready."""
+        wanted = self._wanted()
+        return bool(wanted) and all(state.state == "ready" for state in self.status() if state.component in wanted)
 
     def log_path(self, component: str) -> Path:
         return self._site.log(component)
@@ -127,6 +134,17 @@ class Sandbox:
         return subprocess.run(
             arguments, env=os.environ | self.env(), capture_output=True, text=True, timeout=timeout, check=False
         )
+
+    def _want(self, names: Sequence[str], running: set[str]) -> None:
+        """Note what is asked for: what this `up` names, and what an earlier one did and still runs."""
+        kept = (self._wanted() & running) | {component.name for component in ALL if component.name in names}
+        write_private(self._site.state / "wanted.json", json.dumps(sorted(kept)))
+
+    def _wanted(self) -> set[str]:
+        try:
+            return set(json.loads((self._site.state / "wanted.json").read_text()))
+        except FileNotFoundError:
+            return set()
 
     def _tool_directory(self) -> Path:
         """A directory of links to the tools that serve people, so that PATH gains them and nothing else."""

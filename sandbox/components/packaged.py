@@ -10,7 +10,7 @@ import sys
 
 from sandbox import probes
 from sandbox.component import Command, Component
-from sandbox.site import Site
+from sandbox.site import SYSTEM_NAMESPACE, Site
 
 
 def aws_environment(site: Site) -> dict[str, str]:
@@ -67,6 +67,8 @@ def _controller(site: Site) -> Command:
     arguments = (
         *(sys.executable, "-m", "stateward.controllers"),
         *("--metrics-address", site.address("controller"), "--leader-elect"),
+        # Where a package's controller runs in a cluster, so where its Lease belongs.
+        *("--lease-namespace", SYSTEM_NAMESPACE),
     )
     environment = site.python_environment() | aws_environment(site)
     environment |= {"KUBECONFIG": str(site.kubeconfig("stateward-controller"))}
