@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from functools import lru_cache
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from stateward.runtime.failures import Gone, NotLeading, failure, read_status
 from stateward.runtime.resources import SECRETS, Key, KubernetesObject, Resource
-from stateward.runtime.transport import Call, Transport
+from stateward.runtime.transport import Call
 
 T = TypeVar("T")
 Obj = TypeVar("Obj", bound=KubernetesObject)
@@ -28,6 +28,13 @@ WATCH_IDLE = 150.0
 """Seconds without a byte after which a watch counts as dead; bookmarks arrive about every minute."""
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+
+
+class Wire(Protocol):
+    """What carries the requests: a `Transport`, or an API server in a test's memory."""
+
+    async def send(self, call: Call) -> bytes: ...
+    def stream(self, call: Call, *, total: float, idle: float) -> AsyncGenerator[bytes, None]: ...
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -109,7 +116,7 @@ def _page_decoder(type_: type[Obj]) -> msgspec.json.Decoder[_Page[Obj]]:
 class Client:
     """Requests of one process to one API server."""
 
-    def __init__(self, transport: Transport, *, fence: Callable[[], bool] | None = None) -> None:
+    def __init__(self, transport: Wire, *, fence: Callable[[], bool] | None = None) -> None:
         self._transport = transport
         self._fence = fence
 

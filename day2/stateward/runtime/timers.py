@@ -2,7 +2,7 @@
 
 Invariants: a run that is late is run and not dropped (`misfire_grace_time=None`), several missed runs become one
 (`coalesce`), a run never overlaps itself (`max_instances=1`). With the library's defaults a quarter of ten thousand
-jobs due at once were dropped. Schedules of custom resources are not here: their truth is in `status`, and the work queue's
+jobs due at once were dropped. Schedules of custom resources are not here: their truth is in `status`, and the queue's
 delayed add wakes them.
 """
 
