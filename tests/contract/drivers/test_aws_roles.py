@@ -9,6 +9,7 @@ import pytest
 
 from stateward.api.conditions import Reason
 from stateward.api.errors import Terminal
+from stateward.drivers.aws_rds.session import Identity, Keys
 from stateward.drivers.base import DeleteState
 from tests.contract.drivers.emulated import CONTROLLER, ONE, REGION, TWO, Emulator, driver_of, now, role_arn, session_of
 
@@ -114,7 +115,9 @@ def test_an_endpoint_in_the_environment_changes_nothing(emulator: Emulator, monk
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     driver_of(emulator.spec()).check()
-    assert session_of(emulator.spec(endpoint_url="")).account.endpoint_url == ""
+    without = session_of(emulator.spec(endpoint_url="")).account
+    keys = Keys("access", "secret", "token", now())
+    assert Identity().rds(without, REGION, keys).meta.endpoint_url == f"https://rds.{REGION}.amazonaws.com"
 
 
 def test_neither_logs_nor_representations_show_credentials(
