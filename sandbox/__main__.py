@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true")
     logs.set_defaults(act=_logs)
 
-    env = commands.add_parser("env", parents=[where], help="print export lines for a shell: eval \"$(… env)\"")
+    env = commands.add_parser("env", parents=[where], help='print export lines for a shell: eval "$(… env)"')
     env.set_defaults(act=_env)
 
     restart = commands.add_parser("restart", parents=[where], help="stop and start components, after an edit")

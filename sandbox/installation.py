@@ -189,4 +189,3 @@ def _why_unhealthy(item: Object | None) -> str | None:
         if condition["status"] != "True":
             return f"{name}={condition['status']}: {condition.get('message') or condition.get('reason')}"
     return None
-

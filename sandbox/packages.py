@@ -185,5 +185,3 @@ def _belongs(document: dict[str, Any], group: str) -> bool:
         case {"kind": "Composition", "spec": {"compositeTypeRef": {"apiVersion": str(version)}}}:
             return version.startswith(f"{group}/")
     return False
-
-

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from sandbox import installation, ports, trust
+from sandbox.component import Component
 from sandbox.components import ALL
 from sandbox.components.crossplane import initialize
-from sandbox.component import Component
 from sandbox.site import Site
 from sandbox.steps import Step, Turn
 from sandbox.supervisor import Supervisor
@@ -29,7 +29,12 @@ def all_steps(site: Site, supervisor: Supervisor) -> list[Step]:
     work = [
         Step("ports", lambda _: _choose_ports(site, supervisor)),
         Step("certificates", lambda _: trust.establish(site), ("ports",)),
-        _do(site, "initialize crossplane", initialize, ("kube-apiserver", "tool crossplane-core", "manifests crossplane")),
+        _do(
+            site,
+            "initialize crossplane",
+            initialize,
+            ("kube-apiserver", "tool crossplane-core", "manifests crossplane"),
+        ),
         _do(
             site,
             "push packages",

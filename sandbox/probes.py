@@ -32,9 +32,7 @@ def https_ok(port: str, path: str, authority: str, client: tuple[str, str] | Non
     def probe(site: Site) -> str | None:
         pair = site.pair(*client) if client else None
         context = tls_context(site.authority(authority), pair)
-        return _answer(
-            http.client.HTTPSConnection(LOOPBACK, site.ports[port], timeout=_TIMEOUT, context=context), path
-        )
+        return _answer(http.client.HTTPSConnection(LOOPBACK, site.ports[port], timeout=_TIMEOUT, context=context), path)
 
     return probe
 

@@ -161,7 +161,9 @@ class Panel(_Shown):
         with self._lock:
             now = time.monotonic()
             for step, running in self._running.items():
-                grid.add_row(Spinner("dots"), Text(step), Text(f"{now - running.since:5.1f} s"), Text(running.text, "dim"))
+                grid.add_row(
+                    Spinner("dots"), Text(step), Text(f"{now - running.since:5.1f} s"), Text(running.text, "dim")
+                )
         return grid
 
 

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox import plan, ports, steps
-from sandbox.components import ALL
-from sandbox.components import postgres
+from sandbox.components import ALL, postgres
 from sandbox.components.packaged import aws_environment
 from sandbox.errors import SandboxError
 from sandbox.kube import Kubectl

@@ -111,6 +111,12 @@ class Site:
     def save_ports(self) -> None:
         write_private(self.state / "ports.json", json.dumps(self.ports, indent=2) + "\n")
 
+    @property
+    def python(self) -> Path:
+        """The interpreter for components, by one name however we were started: it is part of what they run."""
+        here = Path(sys.prefix) / "bin" / "python3"
+        return here if here.exists() else Path(sys.executable)
+
     def base_environment(self) -> dict[str, str]:
         """What every component gets: enough to run, and nothing of the caller's cloud or cluster access."""
         return {name: os.environ[name] for name in INHERITED if name in os.environ}

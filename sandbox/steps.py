@@ -17,7 +17,7 @@ from sandbox.errors import SandboxError
 from sandbox.progress import Progress
 
 
-class Cancelled(Exception):
+class CancelledStepError(Exception):
     """Another step failed, or the user interrupted: stop waiting. Never shown by itself."""
 
 
@@ -29,9 +29,9 @@ class Turn:
     cancelled: threading.Event
 
     def pause(self, seconds: float) -> None:
-        """Sleep, unless the run is over: then raises Cancelled."""
+        """Sleep, unless the run is over: then raises CancelledStepError."""
         if self.cancelled.wait(seconds):
-            raise Cancelled
+            raise CancelledStepError
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def run(steps: Sequence[Step], progress: Progress, at_once: int = 12) -> dict[st
                     if error is None:
                         done.add(step.name)
                         seconds[step.name] = future.result()
-                    elif failure is None or isinstance(failure, Cancelled):
+                    elif failure is None or isinstance(failure, CancelledStepError):
                         failure = error
                         cancelled.set()
         except BaseException:

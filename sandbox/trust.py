@@ -68,9 +68,7 @@ def _write_kubeconfig(site: Site, user: str, pair: pki.KeyPair) -> None:
                 },
             }
         ],
-        "users": [
-            {"name": user, "user": {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}}
-        ],
+        "users": [{"name": user, "user": {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": user, "namespace": "default"}}],
     }
     path = site.kubeconfig(user)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import subprocess
-import sys
 from pathlib import Path
 
 from sandbox import probes
@@ -68,7 +67,9 @@ def initialize(site: Site, turn: Turn) -> str:
             write_private(marker, wanted)
             return "installed"
         turn.pause(0.5)
-    raise SandboxError(f"crossplane core init failed {_ATTEMPTS} times, with status {done.returncode}; its log is {log}")
+    raise SandboxError(
+        f"crossplane core init failed {_ATTEMPTS} times, with status {done.returncode}; its log is {log}"
+    )
 
 
 def _fingerprint(site: Site) -> str:
@@ -142,7 +143,7 @@ def _registry(site: Site) -> Command:
 
 
 def _external_runtime(site: Site) -> Command:
-    arguments = (sys.executable, "-m", "sandbox.external_runtime", str(site.state))
+    arguments = (site.python, "-m", "sandbox.external_runtime", str(site.state))
     # Only ports that matter to it: the loop reads them from the state directory.
     relevant = {"STATEWARD_FUNCTION": site.address("function"), "STATEWARD_API": site.address("kube-apiserver")}
     return Command(arguments, site.python_environment() | relevant)

@@ -6,8 +6,6 @@ that they run.
 
 from __future__ import annotations
 
-import sys
-
 from sandbox import probes
 from sandbox.component import Command, Component
 from sandbox.site import SYSTEM_NAMESPACE, Site
@@ -39,7 +37,7 @@ def _provider_sql(site: Site) -> Command:
 
 def _emulator(site: Site) -> Command:
     arguments = (
-        *(sys.executable, "-m", "sandbox.emulator"),
+        *(site.python, "-m", "sandbox.emulator"),
         *("--port", str(site.ports["emulator"]), "--state", str(site.data("emulator"))),
     )
     return Command(arguments, site.python_environment())
@@ -51,13 +49,13 @@ def _standin(site: Site) -> Command:
         "KUBECONFIG": str(site.kubeconfig("provider-aws")),
         "STATEWARD_HEARTBEAT": str(site.data("provider-aws") / "heartbeat"),
     }
-    return Command((sys.executable, "-m", "sandbox.standin"), environment)
+    return Command((site.python, "-m", "sandbox.standin"), environment)
 
 
 def _function(site: Site) -> Command:
     certificates = site.pair("crossplane", "function").certificate.parent
     arguments = (
-        *(sys.executable, "-m", "stateward_functions"),
+        *(site.python, "-m", "stateward_functions"),
         *("--address", site.address("function"), "--tls-certs-dir", str(certificates)),
     )
     return Command(arguments, site.python_environment())
@@ -65,7 +63,7 @@ def _function(site: Site) -> Command:
 
 def _controller(site: Site) -> Command:
     arguments = (
-        *(sys.executable, "-m", "stateward.controllers"),
+        *(site.python, "-m", "stateward.controllers"),
         *("--metrics-address", site.address("controller"), "--leader-elect"),
         # Where a package's controller runs in a cluster, so where its Lease belongs.
         *("--lease-namespace", SYSTEM_NAMESPACE),

@@ -16,7 +16,6 @@ import signal
 import subprocess
 from pathlib import Path
 
-from sandbox import probes
 from sandbox.component import Command, Component
 from sandbox.errors import SandboxError
 from sandbox.ports import LOOPBACK
@@ -94,6 +93,7 @@ def _prepare(site: Site) -> None:
         shutil.rmtree(data, ignore_errors=True)
         raise SandboxError(f"initdb failed with status {done.returncode}; its log is {log}")
 
+
 def _forget_lost_server(data: Path) -> None:
     """Remove a lock file whose process is gone: PostgreSQL would hold a re-used id for a running server."""
     lock = data / "postmaster.pid"
@@ -107,8 +107,8 @@ def _forget_lost_server(data: Path) -> None:
 def _command(site: Site) -> Command:
     settings = _SETTINGS | {"port": str(site.ports["postgres"])}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    arguments = (*_as_unprivileged(), binaries() / "postgres", "-D", site.data("postgres") / "18", *options)
-    return Command(arguments, site.base_environment(), Path("/"))
+    server = (binaries() / "postgres", "-D", site.data("postgres") / "18")
+    return Command((*_as_unprivileged(), *server, *options), site.base_environment(), Path("/"))
 
 
 def _ready(site: Site) -> str | None:
@@ -175,7 +175,7 @@ def _as_unprivileged() -> tuple[str, ...]:
         )
     account = _unprivileged()
     identity = (f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups")
-    capability = ("--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override", "--bounding-set=-all,+dac_override")
+    capability = (f"--{kind}=-all,+dac_override" for kind in ("inh-caps", "ambient-caps", "bounding-set"))
     return (setpriv, *identity, *capability)
 
 

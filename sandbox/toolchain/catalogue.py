@@ -15,6 +15,7 @@ from sandbox.errors import SandboxError
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 _KUBERNETES = "k8s.io/kubernetes"
+_KUBERNETES_VERSION = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 _CROSSPLANE_VERSION = "github.com/crossplane/crossplane-runtime/v2/pkg/version.version"
 
 
@@ -44,7 +45,7 @@ class Program:
         flags += [f"-X {variable}={self.version}" for variable in self.version_variables]
         if self.module == _KUBERNETES:
             major, minor, _ = self.version.removeprefix("v").split(".")
-            for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+            for package in _KUBERNETES_VERSION:
                 flags += [f"-X {package}.gitMajor={major}", f"-X {package}.gitMinor={minor}"]
         return " ".join(flags)
 
@@ -68,7 +69,7 @@ class Manifests:
 
 
 def _kubernetes(name: str, *asks_version: str) -> Program:
-    variables = tuple(f"{package}.gitVersion" for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"))
+    variables = tuple(f"{package}.gitVersion" for package in _KUBERNETES_VERSION)
     return Program(name, "kubernetes", _KUBERNETES, f"{_KUBERNETES}/cmd/{name}", variables, asks_version)
 
 
@@ -106,7 +107,7 @@ PROGRAMS: tuple[Program, ...] = (
     ),
 )
 
-_RDS_KINDS = "instances clusters clusterinstances subnetgroups parametergroups clusterparametergroups".split()
+_RDS_KINDS = ["instances", "clusters", "clusterinstances", "subnetgroups", "parametergroups", "clusterparametergroups"]
 
 MANIFESTS: tuple[Manifests, ...] = (
     Manifests(

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,14 +32,17 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     given = os.environ.get("STATEWARD_TEST_STATE")
     state = Path(given) if given else DEFAULT_STATE / f"test-{os.getpid()}"
     box = Sandbox(state, Lines(sys.__stderr__))
-    box.up()
     request.config.stash[_KEY] = box
+    if given:
+        assert box.is_ready(), f"the sandbox in {state} is not ready; see `python -m sandbox status --state {state}`"
+    else:
+        box.up()
     yield box
     if not given:
         box.down(delete=True)
 
 
-@pytest.fixture()
+@pytest.fixture
 def namespace(sandbox: Sandbox) -> Iterator[str]:
     """A namespace for one test, deleted without waiting."""
     name = f"t-{uuid.uuid4().hex[:8]}"
@@ -48,7 +51,7 @@ def namespace(sandbox: Sandbox) -> Iterator[str]:
     sandbox.kubectl("delete", "namespace", name, "--wait=false")
 
 
-@pytest.fixture()
+@pytest.fixture
 def sandboxes() -> Iterator[Callable[[], Sandbox]]:
     """Makes sandboxes of a test's own, in short-lived directories; all are stopped and deleted in the end."""
     directory = Path(tempfile.mkdtemp(prefix="stateward-"))
@@ -65,9 +68,11 @@ def sandboxes() -> Iterator[Callable[[], Sandbox]]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the ends of the logs to the report of a failed test."""
-    report: pytest.TestReport = yield
+    report = yield
     box = item.config.stash.get(_KEY, None)
     if report.failed and box is not None and "sandbox" in getattr(item, "fixturenames", ()):
         for state in box.status():

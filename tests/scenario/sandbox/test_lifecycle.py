@@ -44,7 +44,7 @@ def command(*arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
     """A process of somebody else that looks like one of ours by its name."""
     process = subprocess.Popen(["sleep", "600"], start_new_session=True)
