@@ -1,0 +1,5 @@
+"""`python -m stateward.cli`, the same as `stateward`."""
+
+from stateward.cli.main import run
+
+run()

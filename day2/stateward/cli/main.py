@@ -1,0 +1,159 @@
+"""The command line: options, the cluster behind them, exit codes. What the commands do is in their own modules.
+
+Invariants: bad input and a silent cluster end in one message on standard error and exit code 1, without a stack trace;
+the report goes to standard output alone, so that it can be piped.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+
+from stateward.cli.exits import CommandError, ExitCode
+from stateward.cli.output import Format, write
+from stateward.cli.survey import Scope
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def reads_cluster(command: Command) -> Command:
+    """Options that every command has: which cluster, and the form of the output."""
+    for option in (
+        click.option(
+            "-o", "--output", "form", type=click.Choice([form.value for form in Format]), default=Format.TABLE.value,
+            show_default=True, help="Form of the report.",
+        ),
+        click.option("--context", metavar="NAME", help="Context of the kubeconfig (default: the current one)."),
+        click.option("--kubeconfig", metavar="PATH", help="Kubeconfig (default: KUBECONFIG, then ~/.kube/config)."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.group(context_settings=SETTINGS, no_args_is_help=True)
+@click.version_option(package_name="stateward", prog_name="stateward", message="%(prog)s %(version)s")
+def stateward() -> None:
+    """See which databases are under care, what would be deleted, and why. Nothing is ever deleted from here."""
+
+
+@stateward.command()
+@reads_cluster
+@click.option("-n", "--namespace", metavar="NAME", help="Namespace of the instances (default: that of the context).")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Instances of every namespace.")
+def status(
+    kubeconfig: str | None, context: str | None, form: str, namespace: str | None, all_namespaces: bool
+) -> ExitCode:
+    """Show instances with their protection, backends, policies and holds.
+
+    Reads the cluster only. For the restore points themselves see `stateward plan`.
+    """
+    from stateward.cli.connection import KubernetesCluster
+    from stateward.cli.status import status as read
+
+    if namespace and all_namespaces:
+        raise click.UsageError("--namespace and --all-namespaces exclude each other.")
+    with KubernetesCluster(kubeconfig, context) as cluster:
+        report = read(cluster, None if all_namespaces else namespace or cluster.default_namespace())
+    write(report, Format(form), datetime.now(UTC))
+    return report.exit_code
+
+
+@stateward.command()
+@reads_cluster
+@click.option("--policy", "policies", metavar="NAME", multiple=True, help="Only points of instances that it matches.")
+@click.option("--instance", "instances", metavar="[NAMESPACE/]NAME", multiple=True, help="Only points of it.")
+@click.option("--account", "accounts", metavar="NUMBER", multiple=True, help="Look at this account only.")
+@click.option("--region", "regions", metavar="NAME", multiple=True, help="Look at this region only.")
+@click.option(
+    "--verdict", "verdicts", metavar="VERDICT", multiple=True, help="Only points with it, for example expire."
+)
+@click.option(
+    "--recheck/--no-recheck",
+    default=True,
+    show_default=True,
+    help="Read what is let go a second time, as before a delete: one request each.",
+)
+def plan(
+    kubeconfig: str | None,
+    context: str | None,
+    form: str,
+    policies: tuple[str, ...],
+    instances: tuple[str, ...],
+    accounts: tuple[str, ...],
+    regions: tuple[str, ...],
+    verdicts: tuple[str, ...],
+    recheck: bool,
+) -> ExitCode:
+    """Show every restore point with its verdict, the reason and the policy that gave it.
+
+    Lists the backends now and decides as the controller does, but deletes nothing. Options that can be given several
+    times widen the choice.
+    """
+    from stateward.cli.connection import KubernetesCluster
+    from stateward.cli.plan import Filter
+    from stateward.cli.plan import plan as read
+    from stateward.drivers.registry import driver_factory
+
+    wanted = Filter.of(policies=policies, instances=instances, verdicts=verdicts)
+    with KubernetesCluster(kubeconfig, context) as cluster:
+        report = read(cluster, driver_factory, _now, Scope(accounts=accounts, regions=regions), wanted, recheck)
+    write(report, Format(form), _now())
+    return report.exit_code
+
+
+@stateward.command()
+@reads_cluster
+@click.argument("instance", metavar="[NAMESPACE/]NAME")
+@click.option("-n", "--namespace", metavar="NAME", help="Namespace of the instance (default: that of the context).")
+def explain(kubeconfig: str | None, context: str | None, form: str, instance: str, namespace: str | None) -> ExitCode:
+    """Explain one ServiceInstance: identity, matching policies, holds, and every restore point's verdict."""
+    from stateward.cli.connection import KubernetesCluster
+    from stateward.cli.explain import explain as read
+    from stateward.drivers.registry import driver_factory
+
+    with KubernetesCluster(kubeconfig, context) as cluster:
+        space, _, name = instance.rpartition("/")
+        if space and namespace and space != namespace:
+            raise click.UsageError(f"{instance} and --namespace {namespace} contradict each other.")
+        report = read(cluster, driver_factory, _now, space or namespace or cluster.default_namespace(), name)
+    write(report, Format(form), _now())
+    return report.exit_code
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run a command; returns the exit code. Messages go to standard error."""
+    try:
+        code = stateward.main(args=arguments, prog_name="stateward", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as usage:
+        click.echo(usage.ctx.get_help() if usage.ctx else "", err=True)
+        return ExitCode.ERROR
+    except click.ClickException as usage:
+        where = usage.ctx.command_path if isinstance(usage, click.UsageError) and usage.ctx else "stateward"
+        click.echo(f"{where}: {usage.format_message()} See {where} --help.", err=True)
+        return ExitCode.ERROR
+    except CommandError as error:
+        click.echo(f"stateward: {error}", err=True)
+        return ExitCode.ERROR
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("stateward: interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        return ExitCode.DONE
+    return int(code or ExitCode.DONE)
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    logging.basicConfig(level=logging.WARNING, format="stateward: %(message)s")
+    logging.getLogger("kubernetes").setLevel(logging.ERROR)  # it warns of what comes back as an error anyway
+    sys.exit(invoke(sys.argv[1:]))
