@@ -106,8 +106,9 @@ class _Shown(ABC):
 class Lines(_Shown):
     """One line per finished step, and a line now and then about a step that takes long."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
+    def __init__(self, out: TextIO | None = None, heartbeat: float = HEARTBEAT) -> None:
         super().__init__()
+        self._heartbeat = heartbeat
         self._out = out if out is not None else sys.stderr
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
@@ -130,7 +131,7 @@ class Lines(_Shown):
             with self._lock:
                 now = time.monotonic()
                 for step, running in self._running.items():
-                    if now - running.told >= HEARTBEAT:
+                    if now - running.told >= self._heartbeat:
                         running.told = now
                         words = f"{step}{': ' if running.text else ''}{running.text}"
                         self._print(f"[{now - self._begun:6.1f} s] … {words} ({now - running.since:.0f} s so far)")
