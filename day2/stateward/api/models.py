@@ -53,7 +53,8 @@ class BackendAWS(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class SecretReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """Secret with the keys username and password of a role that may read the catalogue."""
+    """Secret with the keys username and password of a role that may read the catalogue, and optionally ca.crt, the
+    authority for sslMode verify-ca and verify-full."""
 
     namespace: str
     """Namespace of the Secret."""
@@ -71,7 +72,8 @@ class BackendPostgreSQL(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     ssl_mode: str = "verify-full"
     """TLS mode, as libpq's sslmode. One of disable, require, verify-ca, verify-full."""
     credentials_secret_ref: SecretReference
-    """Secret with the keys username and password of a role that may read the catalogue."""
+    """Secret with the keys username and password of a role that may read the catalogue, and optionally ca.crt, the
+    authority for sslMode verify-ca and verify-full."""
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
