@@ -144,6 +144,11 @@ def crd_page(crd: Mapping[str, Any]) -> str:
     """The page of one CustomResourceDefinition."""
     spec = crd["spec"]
     names, version = spec["names"], spec["versions"][0]
+    if spec["group"].startswith("functions."):
+        facts = [
+            f"- `{spec['group']}/{version['name']}`: the input of a composition's step, never applied to a cluster"
+        ]
+        return kind_page(f"{names['kind']} step", version["schema"]["openAPIV3Schema"], facts, [])
     facts = [
         f"- API version `{spec['group']}/{version['name']}`",
         f"- {'Cluster-scoped' if spec['scope'] == 'Cluster' else 'Namespaced'}, resource `{names['plural']}`"
@@ -164,10 +169,10 @@ def claim_page(schema: Schema) -> str:
     return kind_page("PostgreSQL", schema, facts, [])
 
 
-def condition_types(source: str) -> list[tuple[str, str]]:
-    """Members of `ConditionType` with the docstring below each."""
+def members(source: str, name: str) -> list[tuple[str, str]]:
+    """Members of an enumeration with the docstring below each."""
     tree = ast.parse(source)
-    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "ConditionType")
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     found = []
     for node, following in pairwise(body):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(following, ast.Expr):
@@ -191,11 +196,37 @@ def conditions_page(source: str, reasons: list[tuple[str, str]]) -> str:
         "| Type | On | Meaning when `True` |",
         "|---|---|---|",
     ]
-    for name, text in condition_types(source):
+    for name, text in members(source, "ConditionType"):
         carriers, _, meaning = text.partition(": ")
         lines.append(f"| `{name}` | {carriers} | {cell(meaning[:1].upper() + meaning[1:])} |")
     lines += ["", "## Reasons", "", "| Reason | Meaning |", "|---|---|"]
     lines += [f"| `{name}` | {cell(text)} |" for name, text in sorted(reasons)]
+    return "\n".join([*lines, ""])
+
+
+def codes_page(outcomes: list[tuple[str, str]], codes: list[tuple[str, str]]) -> str:
+    """Outcomes of verdicts and the codes of their reasons."""
+    lines = [
+        MARK,
+        "",
+        "# Verdicts",
+        "",
+        "What `stateward plan` says of a restore point, and why. Codes never change their meaning.",
+    ]
+    lines += ["", "| Verdict | Meaning |", "|---|---|", *(f"| `{name}` | {cell(text)} |" for name, text in outcomes)]
+    lines += ["", "| Code | Meaning |", "|---|---|", *(f"| `{name}` | {cell(text)} |" for name, text in sorted(codes))]
+    return "\n".join([*lines, ""])
+
+
+def metrics_page(source: str) -> str:
+    """Every metric that the controller defines, read from the calls that define them."""
+    lines = [MARK, "", "# Metrics of the controller", "", "| Name | Kind | Labels | Meaning |", "|---|---|---|---|"]
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Name(kind), args=[ast.Constant(str(name)), ast.Constant(str(text)), *more]):
+                labels = ", ".join(f"`{label}`" for argument in more for label in ast.literal_eval(argument))
+                shown = f"{name}_total" if kind == "Counter" else name
+                lines.append(f"| `{shown}` | {kind.lower()} | {labels} | {cell(text)} |")
     return "\n".join([*lines, ""])
 
 
@@ -238,14 +269,22 @@ def render(root: Path = ROOT) -> dict[str, str]:
     from stateward.api.conditions import Reason
     from stateward.cli.exits import ExitCode
     from stateward.cli.main import stateward
+    from stateward.policy.plan import Code
 
     pages = {}
-    for source in sorted((root / "package" / "crds").glob("*.yaml")):
+    definitions = [
+        *(root / "package" / "crds").glob("*.yaml"),
+        *(root / "package" / "function" / "input").glob("*.yaml"),
+    ]
+    for source in sorted(definitions):
         crd = yaml.safe_load(source.read_text())
         pages[f"{crd['spec']['names']['singular']}.md"] = crd_page(crd)
     pages["postgresql.md"] = claim_page(yaml.safe_load((root / "xrds" / "postgresql.schema.yaml").read_text()))
     conditions = (root / "day2" / "stateward" / "api" / "conditions.py").read_text()
     pages["conditions.md"] = conditions_page(conditions, [(reason.value, reason.description) for reason in Reason])
+    verdicts = members((root / "day2" / "stateward" / "policy" / "plan.py").read_text(), "Outcome")
+    pages["verdicts.md"] = codes_page(verdicts, [(code.value, code.description) for code in Code])
+    pages["metrics.md"] = metrics_page((root / "day2" / "stateward" / "runtime" / "metrics.py").read_text())
     pages["cli.md"] = cli_page(stateward, {code.value: code.meaning for code in ExitCode})
     pages["README.md"] = index_page(pages)
     return {name: text.rstrip() + "\n" for name, text in pages.items()}

@@ -32,7 +32,8 @@ def strict(schema: Mapping[str, Any]) -> dict[str, Any]:
 def schemas() -> dict[tuple[str, str], dict[str, Any]]:
     """Strict schemas by API version and kind."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for path in sorted((ROOT / "package" / "crds").glob("*.yaml")):
+    folders = ("package/crds", "package/function/input")
+    for path in sorted(path for folder in folders for path in (ROOT / folder).glob("*.yaml")):
         spec = yaml.safe_load(path.read_text())["spec"]
         version = spec["versions"][0]
         schema = strict(version["schema"]["openAPIV3Schema"])
@@ -51,11 +52,14 @@ def schemas() -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def problems(manifest: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a manifest of ours; nothing for a kind that is defined elsewhere."""
+    """What is wrong with a manifest of ours, or with our inputs in a Composition; nothing for other kinds."""
+    if manifest.get("kind") == "Composition":
+        inputs = (step["input"] for step in manifest["spec"]["pipeline"] if "input" in step)
+        return [problem for given in inputs for problem in problems({"metadata": {"name": "input"}, **given})]
     api_version, kind = str(manifest.get("apiVersion", "")), str(manifest.get("kind", ""))
     schema = schemas().get((api_version, kind))
     if schema is None:
-        ours = api_version.split("/")[0].endswith("stateward.dev") and not api_version.startswith("functions.")
+        ours = api_version.split("/")[0].endswith("stateward.dev")
         return [f"there is no kind {kind} in {api_version}"] if ours else []
     if not manifest.get("metadata", {}).get("name"):
         return ["metadata.name is missing"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,12 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
+PARAMETERS = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:8080",
+    "PGHOST": "127.0.0.1",
+    "PGPORT": "5432",
+    "INSTANCE": "checkout-1",
+}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 
@@ -76,7 +83,7 @@ def test_json_in_a_page_parses(page: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name)
 def test_example_files_fit_the_definitions(path: Path) -> None:
-    text = re.sub(r"\$\{\w+\}", "8080", path.read_text())
+    text = string.Template(path.read_text()).substitute(PARAMETERS)
     found = [problem for document in yaml.safe_load_all(text) if document for problem in problems(document)]
     assert found == []
 

@@ -60,4 +60,12 @@ def test_every_condition_type_is_documented(generate: ModuleType) -> None:
     from stateward.api.conditions import ConditionType
 
     source = (ROOT / "day2" / "stateward" / "api" / "conditions.py").read_text()
-    assert [name for name, _ in generate.condition_types(source)] == [kind.value for kind in ConditionType]
+    assert [name for name, _ in generate.members(source, "ConditionType")] == [kind.value for kind in ConditionType]
+
+
+def test_metrics_are_read_with_their_labels(generate: ModuleType) -> None:
+    page = generate.metrics_page(
+        'Counter("stateward_x", "Things.", ["a", "b"], registry=r)\nGauge("stateward_y", "Y.")'
+    )
+    assert "| `stateward_x_total` | counter | `a`, `b` | Things. |" in page
+    assert "| `stateward_y` | gauge |  | Y. |" in page
