@@ -44,7 +44,7 @@ def render(
     """Desired managed resources by their key in the composition."""
     versions = flavour(claim)
     group = naming.parameter_group(identifier, agreement.version)
-    around = list(guard.surroundings(agreement.deletion_policy))
+    around = list(guard.groups(agreement.deletion_policy))
     config = _provider_config(claim, plan)
     resources: dict[str, dict[str, Any]] = {
         naming.SUBNET_GROUP: {

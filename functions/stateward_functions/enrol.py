@@ -61,9 +61,7 @@ def respond(request: Any, response: Any) -> None:
     owner = _owner(composite, structs.text(spec, "namespace") or "")
     wish = _wish(spec, composite, warnings)
     if not owner.name or not owner.namespace:
-        warnings.append(
-            "the composite has neither a namespace nor a claim; set spec.namespace in the Enrol input"
-        )
+        warnings.append("the composite has neither a namespace nor a claim; set spec.namespace in the Enrol input")
     for database in found:
         if owner.namespace and owner.name and wish.backend and database.identifier and database.engine:
             _enrol(request, response, owner, wish, database, warnings)

@@ -29,8 +29,18 @@ KEPT: Final = ("Observe", "Update", "LateInitialize")
 RESTING: Final = ("Observe", "Delete")
 
 
+def groups(deletion_policy: str) -> tuple[str, ...]:
+    """Policies of the groups around an RDS instance.
+
+    Without LateInitialize: a parameter that a claim takes back would return into the empty list as if it were a
+    default.
+    """
+    kept = ("Observe", "Create", "Update")
+    return kept if deletion_policy == "Orphan" else (*kept, "Delete")
+
+
 def surroundings(deletion_policy: str) -> tuple[str, ...]:
-    """Policies of what stands around the data (groups, roles): making it again loses nothing."""
+    """Policies of what stands around the data (its role): making it again loses nothing."""
     return KEEP_FOR_EVER if deletion_policy == "Orphan" else ALL
 
 

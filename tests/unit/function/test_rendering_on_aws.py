@@ -113,6 +113,15 @@ def test_what_becomes_of_the_data_follows_environment_and_deletion_policy(
     assert for_provider["deleteAutomatedBackups"] is (not final)
 
 
+@pytest.mark.parametrize(("environment", "deleted"), [("dev", True), ("production", False)])
+def test_groups_go_with_the_data_and_never_learn_defaults(environment: str, deleted: bool) -> None:
+    resources = Request().claim(environment=environment).plan(AWS_PLAN).answer().resources
+    for key in ("subnet-group", "parameter-group-17"):
+        policies = resources[key]["spec"]["managementPolicies"]
+        assert policies == ["Observe", "Create", "Update", *(["Delete"] if deleted else [])]
+    assert resources["parameter-group-17"]["spec"]["forProvider"]["parameter"] == []
+
+
 def test_names_are_valid_on_rds_and_unique_to_the_claim() -> None:
     request = Request().claim(name="9-" + "very-long-name-" * 4 + "x", environment="staging").plan(AWS_PLAN)
     for_provider = request.answer().resources["instance"]["spec"]["forProvider"]
