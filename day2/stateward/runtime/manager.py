@@ -58,6 +58,7 @@ class Manager:
         self._controllers: list[Controller[Any]] = []
         self._tasks: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._stopping = asyncio.Event()
+        self._at_work = False
         self._ended = threading.Event()
 
     def add_reflector(self, reflector: Reflector[Any]) -> None:
@@ -123,7 +124,7 @@ class Manager:
 
     async def _wind_down(self, leading: asyncio.Task[None]) -> None:
         """Let the work finish; cut it short near the deadline; end the process if even that does not help."""
-        if self._elector is None or not self._elector.leading:
+        if not self._at_work:
             leading.cancel()  # a candidate, or still filling caches: nothing to finish
         patience = self._stop_deadline * 0.75
         await asyncio.wait({leading}, timeout=patience)
@@ -144,6 +145,7 @@ class Manager:
         await self._elector.run(self._work)
 
     async def _work(self) -> None:
+        self._at_work = True
         running = [_named(f"controller-{each.name}", each.run()) for each in self._controllers]
         running += [_named(name, _awaited(function)) for name, function in self._tasks]
         stopping = _named("stop-work", self._stopping.wait())

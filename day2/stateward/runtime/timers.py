@@ -8,6 +8,7 @@ delayed add wakes them.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,9 @@ class Timers:
         async def call() -> None:
             try:
                 await function()
+            except asyncio.CancelledError:
+                # The scheduler cancels what runs when it stops, and would log that as the job's failure.
+                log.debug("timer %s was cut short", name)
             except Exception:
                 log.exception("timer %s failed, it runs again in %s", name, interval)
 
@@ -52,6 +56,6 @@ class Timers:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Begin no further run; what runs is cancelled with the event loop's tasks."""
+        """Begin no further run; what runs is cancelled."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)

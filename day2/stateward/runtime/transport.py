@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import aiohttp
 import msgspec
+import yaml
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
@@ -231,11 +232,13 @@ async def _load(configuration: Any, kubeconfig: str | None, context: str | None)
                 config_file=path, context=context, client_configuration=configuration, persist_config=False
             )
         else:
-            kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # likewise
-    except (kube_config.ConfigException, OSError, ValueError) as error:
+            kube_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]  # likewise
+    except (kube_config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError) as error:
         source = named or ("the Pod's service account" if IN_CLUSTER_HOST in os.environ else "~/.kube/config")
+        problem = " ".join(str(error).split())
         raise Terminal(
-            f"cannot read the cluster's address and credentials from {source}: {error}; set --kubeconfig or KUBECONFIG",
+            f"cannot read the cluster's address and credentials from {source}: {problem}; "
+            "set --kubeconfig or KUBECONFIG",
             reason=Reason.CREDENTIALS_MISSING,
         ) from error
 

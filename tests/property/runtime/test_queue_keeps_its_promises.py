@@ -54,7 +54,7 @@ class FakeTimer:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """`waiting` is in order; `touched` are keys in work that come again; `due` says when, and in which order, delays end."""
+    """`waiting` is in order; `touched` are keys in work that come again; `due` holds the delays and their order."""
 
     def __init__(self) -> None:
         super().__init__()
