@@ -27,8 +27,8 @@ CLOCK_SKEW = timedelta(minutes=5)
 """How far ahead a backend's clock may be before its times are not believed."""
 
 
-PointKey = tuple[str, str, str]
-"""Name, kind and resource kind: what tells the points of one location apart."""
+PointKey = tuple[Location, str, str, str]
+"""Location, name, kind and resource kind: what tells restore points apart."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class Database:
         """ServiceInstances that claim it; more than one is ambiguous."""
         self.ambiguous = False
         self.points: list[RestorePoint] = []
-        self.twice: set[tuple[str, str, str]] = set()
+        self.twice: set[PointKey] = set()
         """Points that the listing shows twice and differently."""
 
 
@@ -78,22 +78,20 @@ def join(evidence: Evidence, now: datetime, max_age: timedelta = MAX_EVIDENCE_AG
             databases[key] = Database(location, resource_id, doubts[location])
         return databases[key]
 
-    seen: dict[tuple[Location, PointKey], RestorePoint] = {}
+    seen: dict[PointKey, RestorePoint] = {}
     for listing in evidence.listings:
         for live in listing.instances:
             found = database(live.location, live.resource_id)
             found.ambiguous |= found.live is not None and found.live != live
             found.live = live
         for point in listing.points:
-            place = (point.location, point_key(point))
-            known = seen.get(place)
-            if known is None:
-                seen[place] = point
-            if known is None or known.resource_id != point.resource_id:
+            key = point_key(point)
+            known = seen.setdefault(key, point)
+            if known is point or known.resource_id != point.resource_id:
                 database(point.location, point.resource_id).points.append(point)
-            if known is not None and known != point:
+            if known != point:
                 for resource_id in {known.resource_id, point.resource_id}:
-                    database(point.location, resource_id).twice.add(place[1])
+                    database(point.location, resource_id).twice.add(key)
     unseen = _add_owners(evidence.instances, databases)
     ordered = tuple(databases[key] for key in sorted(databases))
     for one in ordered:
@@ -102,8 +100,8 @@ def join(evidence: Evidence, now: datetime, max_age: timedelta = MAX_EVIDENCE_AG
 
 
 def point_key(point: RestorePoint) -> PointKey:
-    """What tells the points of one location apart."""
-    return (point.name, point.kind.value, point.resource_kind)
+    """What tells a restore point from every other."""
+    return (point.location, point.name, point.kind.value, point.resource_kind)
 
 
 def _doubts(listings: tuple[Listing, ...], now: datetime, max_age: timedelta) -> dict[Location, VerdictReason | None]:

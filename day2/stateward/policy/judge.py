@@ -45,6 +45,8 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     restorable: tuple[RestorePoint, ...]
     matches: tuple[tuple[ServiceInstance, Matches], ...]
     """For each ServiceInstance that claims it."""
+    guards: tuple[RestorePoint, ...] = ()
+    """The restorable points that meet the floor once the deletable ones are gone."""
 
 
 class Judge:
@@ -89,7 +91,8 @@ class Judge:
         )
         bench = _Bench(self, database, matches, restorable)
         verdicts = tuple(bench.verdict(point) for point in database.points)
-        return Judged(verdicts=verdicts, restorable=restorable, matches=matches)
+        guards = bench.guards(restorable) if any(verdict.deletable for verdict in verdicts) else ()
+        return Judged(verdicts=verdicts, restorable=restorable, matches=matches, guards=guards)
 
     def reason(self, code: Code, policy: CompiledPolicy) -> VerdictReason:
         """The one reason of a kind that a policy gives."""
@@ -147,6 +150,11 @@ class _Bench:
         self._floor = _edge(every_kind, self._guard.floor) if self._guard else None
         self._let_go = tuple(judge.reason(Code.LET_GO, policy) for policy in self._retaining)
         self._audit = tuple(judge.reason(Code.AUDIT_MODE, policy) for policy in self._retaining if not policy.enforce)
+
+    def guards(self, restorable: Iterable[RestorePoint]) -> tuple[RestorePoint, ...]:
+        """The points that the floor counts on."""
+        edge = self._floor
+        return tuple(p for p in restorable if edge is None or (p.taken_at is not None and p.taken_at >= edge))
 
     def verdict(self, point: RestorePoint) -> Verdict:
         """Outcome and reasons for one point."""

@@ -188,6 +188,7 @@ class Plan:
         policies: Mapping[str, PolicySummary],
         holds: Mapping[str, HoldSummary],
         locations: Mapping[Location, LocationSummary],
+        guards: Mapping[tuple[Location, str], tuple[RestorePoint, ...]],
     ) -> None:
         self.at = at
         self.rules = rules
@@ -198,6 +199,7 @@ class Plan:
         self.policies = policies
         self.holds = holds
         self.locations = locations
+        self._guards = guards
 
     @cached_property
     def digest(self) -> str:
@@ -211,6 +213,10 @@ class Plan:
     def deletions(self, location: Location) -> tuple[Verdict, ...]:
         """What a pass over a location deletes: all that is due, or nothing when it is refused."""
         return () if location in self.refusals else self.due(location)
+
+    def guards(self, verdict: Verdict) -> tuple[RestorePoint, ...]:
+        """The restorable points that must still be there when a deletable point of the same database goes."""
+        return self._guards.get((verdict.point.location, verdict.point.resource_id), ())
 
     def pass_id(self, locations: Iterable[Location]) -> str:
         """Digest of what a pass over these locations would do; it names the pass in a Backend's status."""

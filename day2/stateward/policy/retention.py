@@ -39,6 +39,8 @@ from stateward.policy.plan import Plan
 from stateward.policy.rules import Unreadable, compile_hold, compile_policy, rules_digest
 from stateward.policy.tally import Tally
 
+__all__ = ["MAX_EVIDENCE_AGE", "Evidence", "decide"]
+
 
 def decide(
     evidence: Evidence,

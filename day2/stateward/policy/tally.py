@@ -8,7 +8,7 @@ from datetime import datetime
 
 from stateward.api import conditions
 from stateward.api.conditions import Reason
-from stateward.api.evidence import Location
+from stateward.api.evidence import Location, RestorePoint
 from stateward.api.models import ServiceInstance, VerdictCounts
 from stateward.policy.fleet import Database
 from stateward.policy.judge import Judge, Judged, Matches
@@ -38,6 +38,7 @@ class Tally:
         self._doubts = doubts
         self._verdicts: list[Verdict] = []
         self._instances: dict[InstanceRef, InstanceSummary] = {}
+        self._guards: dict[tuple[Location, str], tuple[RestorePoint, ...]] = {}
         self._over: dict[Location, list[Refusal]] = {}
         self._alive: Counter[Location] = Counter()
         self._of_location: dict[Location, Counts] = {location: Counter() for location in doubts}
@@ -67,6 +68,7 @@ class Tally:
         for instance, matches in judged.matches:
             self._add_instance(instance, matches, database, judged, counts)
         if due:
+            self._guards[(location, database.resource_id)] = judged.guards
             self._weigh(database, judged, due)
 
     def add_unseen(self, instance: ServiceInstance, matches: Matches) -> None:
@@ -92,6 +94,7 @@ class Tally:
             rules=rules,
             verdicts=tuple(sorted(self._verdicts, key=lambda verdict: order_of(verdict.point))),
             refusals=refusals,
+            guards=self._guards,
             instances=dict(sorted(self._instances.items())),
             policies={
                 policy.name: PolicySummary(

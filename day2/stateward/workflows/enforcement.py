@@ -1,0 +1,180 @@
+"""One retention pass over a Backend: intent on record, deletes in batches with a second look, outcome on record.
+
+A pass goes from `Deleting` to `Done`, `Partial` or `Refused` in ``Backend.status.enforcement``.
+
+Invariants:
+- `Deleting`, with the digest and the size of the plan, is persisted before the first delete;
+- what was done so far lives in memory only. A process that dies leaves `Deleting` behind; its successor decides again
+  on fresh evidence, in which the deleted points are gone, and goes on from there: nothing is repeated, nothing lost;
+- a steady state writes nothing: where nothing is due there is no pass, a refusal is written once, and a pass that could
+  not finish is not tried again on the same points before `RETRY_AFTER`.
+
+It deletes nothing itself, and it knows no rules: the plan says what is due, `recheck` what still is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from stateward.api import conditions
+from stateward.api.conditions import Reason
+from stateward.api.evidence import Location
+from stateward.api.models import Enforcement
+from stateward.policy.fleet import PointKey, point_key
+from stateward.policy.plan import Plan, Verdict
+from stateward.workflows.recheck import DeleteBatch, Rechecked, Result, ResultState, recheck
+from stateward.workflows.step import Step
+
+__all__ = [
+    "DeleteBatch", "Rechecked", "Result", "ResultState", "enforcing", "point_key", "recheck", "step",
+]  # fmt: skip
+
+BATCH = 100
+"""Points looked at and deleted between two chances to stop."""
+RETRY_AFTER = timedelta(hours=1)
+"""How long a pass that could not finish waits when nothing has changed."""
+
+DELETING, DONE, PARTIAL, REFUSED = "Deleting", "Done", "Partial", "Refused"
+
+Pass = Step[Enforcement | None, DeleteBatch]
+
+
+def step(
+    status: Enforcement | None,
+    plan: Plan,
+    locations: Sequence[Location],
+    results: Mapping[PointKey, Result],
+    now: datetime,
+    *,
+    stopped: str = "",
+) -> Pass:
+    """What a pass over a Backend's locations does next.
+
+    `results` holds what became of the points so far in this process; start with none. While `Deleting`, call again
+    after every batch, with the same plan. `stopped` ends the pass early and says why (the backend could not be read).
+    To shut down, or after losing the lead, just stop calling: `Deleting` stays on record and the successor goes on.
+    """
+    planned = [verdict for location in sorted(locations) for verdict in plan.deletions(location)]
+    identity = plan.pass_id(locations)
+    if not planned:
+        return _nothing_to_delete(status, plan, locations, identity, now)
+    if not results and _waits(status, identity, now):
+        finished = status.finished_at if status else None
+        return Pass(status=status, requeue_at=finished + RETRY_AFTER if finished else None)
+    remaining = [verdict for verdict in planned if point_key(verdict.point) not in results]
+    started = status.started_at if status and status.phase == DELETING else now
+    begun = Enforcement(id=identity, phase=DELETING, started_at=started, planned=len(planned))
+    if remaining and not stopped:
+        return Pass(status=begun, actions=(_batch(plan, remaining),))
+    return Pass(status=_finished(begun, plan, locations, planned, results, now, stopped))
+
+
+def enforcing(status: Enforcement | None, plan: Plan, locations: Sequence[Location]) -> tuple[str, Reason, str]:
+    """Status, reason and message of a Backend's condition Enforcing."""
+    refused = [plan.refusals[location] for location in sorted(locations) if location in plan.refusals]
+    if status and status.phase == DELETING:
+        return conditions.TRUE, Reason.DELETING, f"{status.planned} restore points are being deleted"
+    if refused:
+        return conditions.FALSE, Reason.BLAST_RADIUS, refused[0].message
+    unread = _unread(plan, locations)
+    if unread:
+        names = ", ".join(at.region or at.backend for at in unread)
+        return conditions.FALSE, Reason.INCOMPLETE, f"nothing is deleted in {names}: it could not be listed completely"
+    if status and status.phase == DONE and status.deleted and status.id == plan.pass_id(locations):
+        return conditions.TRUE, Reason.DELETED, f"{status.deleted} restore points were deleted and are gone"
+    if any(plan.due(location) for location in locations):
+        if status and status.phase == PARTIAL:
+            return conditions.FALSE, Reason.PARTIAL, status.message
+        return conditions.TRUE, Reason.DELETING, "restore points are due; a pass begins"
+    if any(plan.locations[location].counts.expire for location in locations):
+        return conditions.FALSE, Reason.AUDIT, "restore points are let go, but by a policy in Audit mode"
+    return conditions.TRUE, Reason.NOTHING_DUE, "no restore point is let go by every matching policy"
+
+
+def _unread(plan: Plan, locations: Sequence[Location]) -> list[Location]:
+    return [at for at in sorted(locations) if at not in plan.locations or not plan.locations[at].complete]
+
+
+def _waits(status: Enforcement | None, identity: str, now: datetime) -> bool:
+    """Whether the same points were tried lately without success."""
+    if status is None or status.phase != PARTIAL or status.id != identity or status.finished_at is None:
+        return False
+    return now < status.finished_at + RETRY_AFTER
+
+
+def _nothing_to_delete(
+    status: Enforcement | None, plan: Plan, locations: Sequence[Location], identity: str, now: datetime
+) -> Pass:
+    refused = [plan.refusals[location] for location in sorted(locations) if location in plan.refusals]
+    if refused:
+        if status and status.phase == REFUSED and status.id == identity:
+            return Pass(status=status)
+        due = sum(len(plan.due(location)) for location in locations)
+        return Pass(
+            status=Enforcement(
+                id=identity, phase=REFUSED, started_at=now, finished_at=now, planned=due, message=refused[0].message
+            )
+        )
+    if _unread(plan, locations):
+        return Pass(status=status)  # what an interrupted pass has left may be where nobody can look
+    if status and status.phase == DELETING:
+        message = "it was interrupted and resumed; nothing that was planned is left to delete"
+        return Pass(status=_with(status, phase=DONE, now=now, message=message))
+    if status and status.phase in (REFUSED, PARTIAL):
+        return Pass(status=_with(status, phase=DONE, now=now, message="what had stayed is no longer due"))
+    return Pass(status=status)
+
+
+def _with(status: Enforcement, *, phase: str, now: datetime, message: str) -> Enforcement:
+    return Enforcement(
+        id=status.id,
+        phase=phase,
+        started_at=status.started_at,
+        finished_at=now,
+        planned=status.planned,
+        deleted=status.deleted,
+        deferred=status.deferred,
+        failed=status.failed,
+        message=message,
+    )
+
+
+def _batch(plan: Plan, remaining: Sequence[Verdict]) -> DeleteBatch:
+    """The next points of one location, with those that their databases' floors count on."""
+    location = remaining[0].point.location
+    verdicts = tuple(verdict for verdict in remaining[:BATCH] if verdict.point.location == location)
+    guards = {point_key(guard): guard for verdict in verdicts for guard in plan.guards(verdict)}
+    return DeleteBatch(verdicts=verdicts, points=(*(verdict.point for verdict in verdicts), *guards.values()))
+
+
+def _finished(
+    begun: Enforcement,
+    plan: Plan,
+    locations: Sequence[Location],
+    planned: Sequence[Verdict],
+    results: Mapping[PointKey, Result],
+    now: datetime,
+    stopped: str,
+) -> Enforcement:
+    outcomes = [results.get(point_key(verdict.point)) for verdict in planned]
+    counts = Counter(outcome.state if outcome else ResultState.DEFERRED for outcome in outcomes)
+    refused = [plan.refusals[location].message for location in sorted(locations) if location in plan.refusals]
+    whole = counts[ResultState.DELETED] == len(planned) and not refused
+    stayed = [outcome for outcome in outcomes if outcome and outcome.state is not ResultState.DELETED]
+    reasons = Counter(outcome.message for outcome in stayed if outcome.message)
+    said = [stopped] if stopped else []
+    often = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
+    said += [f"{number} stayed: {message}" for message, number in often[:3]]
+    return Enforcement(
+        id=begun.id,
+        phase=DONE if whole else PARTIAL,
+        started_at=begun.started_at,
+        finished_at=now,
+        planned=begun.planned,
+        deleted=counts[ResultState.DELETED],
+        deferred=counts[ResultState.DEFERRED],
+        failed=counts[ResultState.FAILED],
+        message="; ".join(said + refused),
+    )

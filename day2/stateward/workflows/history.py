@@ -1,0 +1,41 @@
+"""Which scheduled Backup objects have served: their number must not grow with the age of the fleet.
+
+A Backup is evidence of its restore point, so it stays as long as that is there. Deleting a Backup object never deletes
+a restore point. Backups that a person asked for are not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from datetime import datetime, timedelta
+
+from stateward.api.models import Backup
+from stateward.workflows.backup import COMPLETED, FAILED
+
+KEEP_FAILED = 3
+"""Failed Backups of one instance and policy that stay to be read."""
+SETTLE = timedelta(days=1)
+"""Nothing younger goes, for a listing may lag behind."""
+
+
+def served(backups: Iterable[Backup], present: Container[str], complete: bool, now: datetime) -> tuple[Backup, ...]:
+    """Scheduled Backups of one instance that can go.
+
+    `present` holds the names of its restore points; unless the listing is `complete`, a completed Backup stays.
+    """
+    old, failed = [], []
+    for backup in sorted(backups, key=lambda one: one.metadata.name):
+        status, created = backup.status, backup.metadata.creation_timestamp
+        if backup.spec.policy_ref is None or status is None or created is None:
+            continue
+        if status.phase == FAILED:
+            failed.append((backup.spec.policy_ref.name, created, backup))
+        elif status.phase == COMPLETED and complete and status.restore_point not in present and now - created > SETTLE:
+            old.append(backup)
+    newest_first = sorted(failed, key=lambda one: one[1], reverse=True)
+    seen: dict[str, int] = {}
+    for policy, created, backup in newest_first:
+        seen[policy] = seen.get(policy, 0) + 1
+        if seen[policy] > KEEP_FAILED and now - created > SETTLE:
+            old.append(backup)
+    return tuple(old)
