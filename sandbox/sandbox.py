@@ -119,6 +119,8 @@ class Sandbox:
 
     def env(self) -> dict[str, str]:
         """What a shell needs to work with the sandbox; `PATH` has its tools first."""
+        if not self._site.ports:
+            raise SandboxError(f"the sandbox in {self.state_directory} was never up; start it first")
         self._need_tools("kubectl", "crossplane")
         tools = [self._tool_directory(), postgres.binaries()]
         return {

@@ -3,6 +3,10 @@
 How webhooks reach a process outside the cluster: the Service that Crossplane's webhook
 configurations name is of type ExternalName and points at 127.0.0.1, and the API server follows it.
 So configurations stay exactly as Crossplane writes them, and Usages protect.
+
+Core offers no way to name an address for its webhooks, metrics and health: these three ports, and
+no others of the sandbox, listen on every address of the machine. They give away counters and answer
+whether an object is in use; they change nothing.
 """
 
 from __future__ import annotations

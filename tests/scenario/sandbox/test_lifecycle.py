@@ -6,6 +6,7 @@ in seconds.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -129,6 +130,16 @@ def test_a_record_with_a_reused_id_harms_nobody(sandboxes: Make, bystander: subp
     (box.site.records / "etcd.json").write_text(json.dumps(record))
     box.down()
     assert bystander.poll() is None
+
+
+def test_a_second_command_does_not_interfere(sandboxes: Make) -> None:
+    box = sandboxes()
+    box.up(["etcd"])
+    with (box.state_directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SandboxError, match="another command is starting or stopping"):
+            Sandbox(box.state_directory).down()
+    assert box.is_ready()
 
 
 def test_two_sandboxes_run_side_by_side(sandboxes: Make) -> None:
