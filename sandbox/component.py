@@ -42,7 +42,7 @@ class Component:
     ports: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     prepare: Callable[[Site], None] = _nothing
-    deadline: float = 60.0
+    deadline: float = 120.0
     stop_signal: signal.Signals = signal.SIGTERM
     grace: float = 10.0
     shows: str = ""  # the port whose address `status` shows

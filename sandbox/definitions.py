@@ -21,7 +21,7 @@ _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _MANAGED = "/apis/apiextensions.crossplane.io/v1alpha1/managedresourcedefinitions"
 
 
-def wait_served(client: Client, turn: Turn, deadline: float = 90.0, *, packages: bool = False) -> int:
+def wait_served(client: Client, turn: Turn, deadline: float = 300.0, *, packages: bool = False) -> int:
     """Wait until every definition is served (with `packages`: also those that core makes from packages).
 
     Returns how many there are. Raises SandboxError when one is refused or not served in time.

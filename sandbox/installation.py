@@ -22,7 +22,7 @@ from sandbox.ports import LOOPBACK
 from sandbox.site import SYSTEM_NAMESPACE, Site, write_private
 from sandbox.steps import Turn
 
-DEADLINE = 120.0
+DEADLINE = 300.0
 _API = "pkg.crossplane.io/v1"
 _INTERVAL = 0.25
 _ANNOTATION = "sandbox.stateward.dev/content"
