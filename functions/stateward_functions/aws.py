@@ -146,8 +146,11 @@ def _metadata(claim: Claim, name: str, external_name: str) -> dict[str, Any]:
 
 
 def _external_name(past: Past, identifier: str) -> str:
-    """What stands there stays: the provider replaces the identifier by the resource ID, and both find the instance."""
-    return past.external_name or identifier
+    """The resource ID once it is known: it is the identity, and a name may come to mean another database.
+
+    The provider finds an instance by either, and writes the ID itself after creating it.
+    """
+    return past.resource_id or past.external_name or identifier
 
 
 def _provider_config(claim: Claim, plan: Plan) -> dict[str, Any]:

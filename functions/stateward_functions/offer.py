@@ -24,6 +24,7 @@ class Agreement(NamedTuple):
     """What is rendered: the claim's wishes with every default filled in."""
 
     version: str
+    """Major version; empty where neither the claim nor a shared server's plan says one."""
     region: str
     storage_gb: int
     deletion_policy: str
@@ -48,7 +49,9 @@ def agree(claim: Claim, plan: Plan, past: Past) -> tuple[Agreement, list[Problem
 def _default_version(plan: Plan) -> str:
     if plan.shared and plan.shared.version:
         return plan.shared.version
-    return plan.versions[0] if plan.versions else DEFAULT_VERSION
+    if plan.versions:
+        return plan.versions[0]
+    return DEFAULT_VERSION if plan.backend == AWS else ""
 
 
 def _default_deletion(environment: str, backend: str) -> str:
@@ -108,7 +111,7 @@ def _limits(claim: Claim, plan: Plan, past: Past, agreement: Agreement) -> list[
             f"choose another plan (this one is for {', '.join(plan.environments)})"
         )
     offered = (plan.shared.version,) if plan.shared and plan.shared.version else plan.versions
-    if offered and agreement.version not in offered and agreement.version != past.version:
+    if offered and agreement.version and agreement.version not in offered and agreement.version != past.version:
         found.append(
             f"spec.version: plan {plan.name!r} does not offer {agreement.version}; set one of {', '.join(offered)}"
         )

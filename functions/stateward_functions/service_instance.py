@@ -37,7 +37,6 @@ def render(
     is_aws = plan.backend == AWS
     spec: dict[str, Any] = {
         "engine": "postgres",
-        "engineVersion": agreement.version,
         "backendRef": {"name": plan.backend_name},
         "resourceKind": "DBInstance" if is_aws else "Database",
         "identifier": identifier(target),
@@ -53,8 +52,8 @@ def render(
         "deletionPolicy": agreement.deletion_policy,
         "origin": "Claim",
     }
-    if agreement.region:
-        spec["region"] = agreement.region
+    optional = {"engineVersion": agreement.version, "region": agreement.region}
+    spec.update((field, text) for field, text in optional.items() if text)
     return {
         "apiVersion": names.DAY2_API_VERSION,
         "kind": KIND,

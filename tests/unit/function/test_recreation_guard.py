@@ -47,7 +47,8 @@ def test_any_evidence_that_it_existed_withdraws_the_action_create(evidence: dict
 
 def test_the_status_remembers_when_everything_else_was_deleted_by_hand() -> None:
     request = Request().claim().plan(AWS_PLAN)
-    before = request.again(request.answer(), instance=managed(arn="arn")).answer()
+    before = request.again(request.answer(), instance=managed(arn="arn", resourceId="db-ABC")).answer()
+    assert before.resources["instance"]["metadata"]["annotations"] == {"crossplane.io/external-name": "db-ABC"}
     forgotten = Request().claim().plan(AWS_PLAN).status(**before.status)
     after = forgotten.answer()
     assert not CREATES & set(_policies(after))
