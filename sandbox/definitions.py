@@ -24,13 +24,19 @@ _MANAGED = "/apis/apiextensions.crossplane.io/v1alpha1/managedresourcedefinition
 def wait_served(client: Client, turn: Turn, deadline: float = 300.0, *, packages: bool = False) -> int:
     """Wait until every definition is served (with `packages`: also those that core makes from packages).
 
+    The storage of each is opened as soon as it is served, so that nobody else has to wait for it.
     Returns how many there are. Raises SandboxError when one is refused or not served in time.
     """
     begun = looked = time.monotonic()
+    opened: set[str] = set()
     while True:
         defined = set(client.names(_DEFINITIONS))
         expected = defined | set(client.names(_MANAGED)) if packages else defined
-        waiting = sorted(expected - client.served())
+        served = client.served()
+        waiting = sorted(expected - served.keys())
+        for name in expected & served.keys() - opened:
+            client.open_storage(served[name])
+            opened.add(name)
         now = time.monotonic()
         if waiting and now - looked > _PATIENCE:
             _look_closer(client, waiting, defined)

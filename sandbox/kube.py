@@ -20,6 +20,7 @@ from sandbox.probes import tls_context
 from sandbox.site import Site
 
 Object = dict[str, Any]
+_NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class KubeError(SandboxError):
@@ -78,18 +79,31 @@ class Client:
 
     def names(self, path: str) -> list[str]:
         """The names in a list, without having the API server encode the objects."""
-        listed = self.get(path, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+        listed = self.get(path, _NAMES_ONLY)
         return [item["metadata"]["name"] for item in listed["items"] or ()]
 
-    def served(self) -> set[str]:
-        """Every resource of every group that the API server serves, as `plural.group`."""
+    def served(self) -> dict[str, str]:
+        """Every resource of every group that the API server serves: `plural.group` to the path of its list."""
         groups = self.get("/apis", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")["items"]
         return {
-            f"{resource['resource']}.{group['metadata']['name']}"
+            f"{resource['resource']}.{name}": f"/apis/{name}/{version['version']}/{resource['resource']}"
             for group in groups
+            for name in [group["metadata"]["name"]]
             for version in group["versions"]
             for resource in version.get("resources", ())
         }
+
+    def open_storage(self, path: str) -> None:
+        """Ask for a list once, so that the API server opens the kind's storage.
+
+        The first request for a kind of an API server is answered with "too many requests, come back
+        in a second" while its cache fills; whoever asks next need not wait.
+        """
+        try:
+            self.get(f"{path}?limit=1", _NAMES_ONLY)
+        except KubeError as error:
+            if error.status != 429:
+                raise
 
     def apply(self, content: Object, path: str | None = None) -> Object:
         """Server-side apply of an object, or at `path` of a subresource of it."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from sandbox import probes
 from sandbox.component import Command, Component
 from sandbox.components.control_plane import FEWER_COLLECTIONS
-from sandbox.definitions import touch_unestablished
+from sandbox.definitions import touch_unestablished, wait_served
 from sandbox.errors import SandboxError
 from sandbox.kube import Client, Object
 from sandbox.ports import LOOPBACK
@@ -70,7 +70,8 @@ def initialize(site: Site, turn: Turn) -> str:
         if done.returncode == 0:
             write_private(marker, wanted)
             return "installed"
-        turn.pause(0.5)
+        turn.pause(0.1)
+        wait_served(client, turn)
     raise SandboxError(
         f"crossplane core init failed {_ATTEMPTS} times, with status {done.returncode}; its log is {log}"
     )
