@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Container, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -46,7 +46,7 @@ class CompiledSchedule:
 
     __slots__ = ("_cron", "_zone", "starting_deadline", "suspended")
 
-    def __init__(self, cron: str, zone: ZoneInfo, starting_deadline: timedelta | None, suspended: bool) -> None:
+    def __init__(self, cron: str, zone: tzinfo, starting_deadline: timedelta | None, suspended: bool) -> None:
         self._cron = cron
         self._zone = zone
         self.starting_deadline = starting_deadline
@@ -71,11 +71,11 @@ class CompiledSchedule:
 def compile_schedule(schedule: Schedule, field: str = "spec.schedule") -> CompiledSchedule:
     """Compile a schedule. Raises `InvalidSchedule`."""
     try:
-        zone = ZoneInfo(schedule.time_zone)
+        # UTC must work where no time zone database is installed.
+        zone = UTC if schedule.time_zone == "UTC" else ZoneInfo(schedule.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise _invalid(
-            f"{field}.timeZone", f"{schedule.time_zone[:64]!r} is no IANA time zone; write one such as Europe/Berlin or UTC"
-        ) from None
+        problem = f"{schedule.time_zone[:64]!r} is no IANA time zone; write one such as Europe/Berlin or UTC"
+        raise _invalid(f"{field}.timeZone", problem) from None
     if len(schedule.cron.split()) != 5:
         raise _invalid(f"{field}.cron", f'{schedule.cron!r} has not five fields; write for example "0 3 * * *"')
     try:
