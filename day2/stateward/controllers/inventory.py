@@ -109,6 +109,15 @@ class Inventory:
         self._views[location] = view
         return view
 
+    def remove(self, location: Location, gone: Iterable[RestorePoint]) -> None:
+        """Take restore points out that were verified to be gone, until the next look shows it."""
+        view = self._views.get(location)
+        if view is None or view.listing is None:
+            return
+        lost = {(point.name, point.kind, point.resource_kind) for point in gone}
+        points = tuple(p for p in view.listing.points if (p.name, p.kind, p.resource_kind) not in lost)
+        self._views[location] = View(location, view.look, msgspec.structs.replace(view.listing, points=points))
+
     def forget(self, backend: str, keep: Iterable[Location] = ()) -> None:
         """Drop the locations of a Backend that it no longer names. Nothing on the backend is touched."""
         kept = set(keep)

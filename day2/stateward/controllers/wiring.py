@@ -4,14 +4,18 @@ Invariant: controllers know each other only through the callbacks given here, so
 be read in this file:
 
     Backend changed, or its interval passed -> check -> look at each location
-    location looked at -> Backend.status, discovery, retention
+    location looked at                      -> Backend.status, discovery, ServiceInstance.status, decide
+    rules or ServiceInstances changed       -> decide
+    decided                                 -> ServiceInstance, BackupPolicy and Hold status; enforcement; schedules
+    restore points deleted or taken         -> look at their location again
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -19,23 +23,36 @@ from stateward.api import names
 from stateward.api.evidence import Location
 from stateward.api.models import Backend, Backup, BackupPolicy, Hold, ServiceInstance
 from stateward.controllers import backend as backends
-from stateward.controllers import discovery
+from stateward.controllers import discovery, serviceinstance
 from stateward.controllers.backend import BackendProblems, BackendReconciler
 from stateward.controllers.backend_status import BackendStatusReconciler
+from stateward.controllers.backup import BackupReconciler
 from stateward.controllers.connections import Connections, registered_driver, secret_reader
+from stateward.controllers.deletions import DeletionRecord
 from stateward.controllers.discovery import DiscoveryReconciler
 from stateward.controllers.editing import StatusEditor
+from stateward.controllers.enforcement import EnforcementReconciler
 from stateward.controllers.inventory import Inventory, View
-from stateward.controllers.kinds import BACKENDS, BACKUPS, HOLDS, POLICIES, SERVICES, Stores
+from stateward.controllers.kinds import BACKENDS, BACKUPS, BY_BACKEND, HOLDS, POLICIES, SERVICES, Stores
 from stateward.controllers.listing import ListingReconciler
+from stateward.controllers.retention import EVERYTHING, Judgement, RetentionReconciler
+from stateward.controllers.rule_status import HoldStatusReconciler, PolicyStatusReconciler
+from stateward.controllers.schedule import ScheduleReconciler
+from stateward.controllers.serviceinstance import ServiceInstanceReconciler
+from stateward.policy.plan import Plan
 from stateward.runtime.client import Client
 from stateward.runtime.controller import Controller
+from stateward.runtime.events import EventRecorder
 from stateward.runtime.manager import Manager
 from stateward.runtime.metrics import Metrics
 from stateward.runtime.pool import ThreadPool
 from stateward.runtime.reflector import Reflector
 from stateward.runtime.resources import Key
 from stateward.runtime.status import StatusWriter
+from stateward.runtime.store import Change
+
+GATHER = timedelta(seconds=0.2)
+"""Changes that arrive together are decided on together."""
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,64 +72,11 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def assemble(manager: Manager, process: Process) -> None:
-    """Build the controllers and give them to the manager."""
-    stores = Stores()
-    inventory = Inventory()
-    problems = BackendProblems()
-    connections = Connections(secret_reader(process.client), registered_driver(process.now))
-    backend_editor = StatusEditor(
-        stores.backends,
-        StatusWriter(process.writes, BACKENDS, Backend, field_manager=names.FIELD_MANAGER, store=stores.backends),
-    )
-
-    backend_status = Controller[Key](
-        "backend-status",
-        BackendStatusReconciler(
-            editor=backend_editor, inventory=inventory, problems=problems, now=process.now
-        ).reconcile,
-        workers=process.workers,
-        metrics=process.metrics,
-    )
-    discovered = Controller[Location](
-        "discovery",
-        DiscoveryReconciler(client=process.writes, stores=stores, inventory=inventory, now=process.now).reconcile,
-        workers=process.workers,
-        metrics=process.metrics,
-    )
-
-    def seen(view: View) -> None:
-        backend_status.enqueue(Key("", view.location.backend))
-        discovered.enqueue(view.location)
-
-    listings = Controller[Location](
-        "listing",
-        ListingReconciler(
-            connections=connections, inventory=inventory, pool=process.pool, now=process.now, listeners=(seen,)
-        ).reconcile,
-        workers=process.workers * 4,
-        metrics=process.metrics,
-    )
-    backend = Controller[Key](
-        "backend",
-        BackendReconciler(
-            backends=stores.backends,
-            connections=connections,
-            inventory=inventory,
-            problems=problems,
-            pool=process.pool,
-            now=process.now,
-            look_at=listings.enqueue,
-            changed=lambda name: backend_status.enqueue(Key("", name)),
-        ).reconcile,
-        workers=process.workers,
-        metrics=process.metrics,
-    )
-    backend.watch(stores.backends, backends.spec_changed)
-    discovered.watch(stores.services, partial(discovery.locations_of_service, inventory))
-    discovered.watch(stores.backends, partial(discovery.locations_of_backend, inventory))
-
-    for controller in (backend, listings, backend_status, discovered):
+    """Build the controllers and give them to the manager. Call it inside the event loop."""
+    wiring = _Wiring(process)
+    for controller in wiring.controllers():
         manager.add_controller(controller)
+    stores = wiring.stores
     for resource, type_, store in (
         (BACKENDS, Backend, stores.backends),
         (POLICIES, BackupPolicy, stores.policies),
@@ -123,3 +87,234 @@ def assemble(manager: Manager, process: Process) -> None:
         manager.add_reflector(
             Reflector(process.client, resource, type_, store, on_restart=process.metrics.reflector_restart)
         )
+
+
+class _Wiring:
+    """The parts and their connections."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        now = process.now
+        self.stores = stores = Stores()
+        self._inventory = inventory = Inventory()
+        self._problems = problems = BackendProblems()
+        self._connections = Connections(secret_reader(process.client), registered_driver(now))
+        self._judgement = Judgement(stores=stores, inventory=inventory, now=now)
+        backend_editor = StatusEditor(stores.backends, self._writer(BACKENDS, Backend, stores.backends))
+        events = EventRecorder(process.writes, controller=names.FIELD_MANAGER, instance=process.identity, now=now)
+
+        schedules = ScheduleReconciler(
+            client=process.writes,
+            stores=stores,
+            plan=lambda: self._judgement.plan,
+            next_changed=lambda key: self._services.enqueue(key),
+            now=now,
+        )
+        self._backend = self._controller(
+            "backend",
+            BackendReconciler(
+                backends=stores.backends,
+                connections=self._connections,
+                inventory=inventory,
+                problems=problems,
+                pool=process.pool,
+                now=now,
+                look_at=lambda location: self._listing.enqueue(location),
+                changed=self._backend_failed,
+            ).reconcile,
+        )
+        self._listing = self._controller(
+            "listing",
+            ListingReconciler(
+                connections=self._connections,
+                inventory=inventory,
+                pool=process.pool,
+                now=now,
+                listeners=(self._seen,),
+            ).reconcile,
+            workers=4 * process.workers,
+        )
+        self._backend_status = self._controller(
+            "backend-status",
+            BackendStatusReconciler(editor=backend_editor, inventory=inventory, problems=problems, now=now).reconcile,
+        )
+        self._discovery = self._controller(
+            "discovery",
+            DiscoveryReconciler(client=process.writes, stores=stores, inventory=inventory, now=now).reconcile,
+        )
+        self._services = self._controller(
+            "serviceinstance",
+            ServiceInstanceReconciler(
+                stores=stores,
+                inventory=inventory,
+                connections=self._connections,
+                writer=self._writer(SERVICES, ServiceInstance, stores.services),
+                plan=lambda: self._judgement.plan,
+                next_backup=schedules.next_backup,
+                now=now,
+            ).reconcile,
+        )
+        self._retention = self._controller("retention", RetentionReconciler(self._judgement).reconcile, workers=1)
+        self._enforcement = self._controller(
+            "enforcement",
+            EnforcementReconciler(
+                client=process.client,
+                stores=stores,
+                inventory=inventory,
+                connections=self._connections,
+                judgement=self._judgement,
+                editor=backend_editor,
+                pool=process.pool,
+                record=DeletionRecord(stores, events),
+                now=now,
+                going_on=process.going_on,
+                deleted=self._deleted,
+            ).reconcile,
+        )
+        self._policy_status = self._controller(
+            "backuppolicy",
+            PolicyStatusReconciler(
+                stores=stores,
+                writer=self._writer(POLICIES, BackupPolicy, stores.policies),
+                judgement=self._judgement,
+                whole=self._whole,
+                deleting=self._deleting,
+                now=now,
+            ).reconcile,
+        )
+        self._hold_status = self._controller(
+            "hold",
+            HoldStatusReconciler(
+                stores=stores,
+                writer=self._writer(HOLDS, Hold, stores.holds),
+                judgement=self._judgement,
+                whole=self._whole,
+                now=now,
+            ).reconcile,
+        )
+        self._schedule = self._controller("schedule", schedules.reconcile)
+        self._backup = self._controller(
+            "backup",
+            BackupReconciler(
+                stores=stores,
+                inventory=inventory,
+                connections=self._connections,
+                writer=self._writer(BACKUPS, Backup, stores.backups),
+                pool=process.pool,
+                events=events,
+                now=now,
+                taken=self._listing.enqueue,
+            ).reconcile,
+        )
+        self._judgement.listeners.append(self._decided)
+        self._watch()
+
+    def controllers(self) -> tuple[Controller[Any], ...]:
+        """All of them."""
+        return (
+            self._backend,
+            self._listing,
+            self._backend_status,
+            self._discovery,
+            self._services,
+            self._retention,
+            self._enforcement,
+            self._policy_status,
+            self._hold_status,
+            self._schedule,
+            self._backup,
+        )
+
+    def _watch(self) -> None:
+        stores, inventory = self.stores, self._inventory
+        self._backend.watch(stores.backends, backends.spec_changed)
+        self._discovery.watch(stores.services, partial(discovery.locations_of_service, inventory))
+        self._discovery.watch(stores.backends, partial(discovery.locations_of_backend, inventory))
+        self._services.watch(stores.services, serviceinstance.spec_changed)
+        self._services.watch(stores.backends, self._services_of_changed_backend)
+        self._backup.watch(stores.backups)
+        stores.policies.subscribe(self._rule_changed)
+        stores.holds.subscribe(self._rule_changed)
+        stores.services.subscribe(self._service_changed)
+        stores.backups.subscribe(self._backup_changed)
+
+    def _controller(self, name: str, reconcile: Callable[[Any], Any], *, workers: int = 0) -> Controller[Any]:
+        return Controller(name, reconcile, workers=workers or self._process.workers, metrics=self._process.metrics)
+
+    def _writer(self, resource: Any, type_: Any, store: Any) -> StatusWriter[Any]:
+        return StatusWriter(self._process.writes, resource, type_, field_manager=names.FIELD_MANAGER, store=store)
+
+    # What follows from what.
+
+    def _seen(self, view: View) -> None:
+        self._backend_status.enqueue(Key("", view.location.backend))
+        self._discovery.enqueue(view.location)
+        for key in serviceinstance.services_at(self._of(view.location.backend), view):
+            self._services.enqueue(key)
+        self._reconsider()
+
+    def _backend_failed(self, name: str) -> None:
+        self._backend_status.enqueue(Key("", name))
+        for service in self._of(name):
+            self._services.enqueue(Key.of(service))
+        self._reconsider()
+
+    def _deleted(self, location: Location) -> None:
+        self._listing.enqueue(location)
+        self._reconsider()
+
+    def _reconsider(self) -> None:
+        self._judgement.outdated()
+        self._retention.enqueue_after(EVERYTHING, GATHER)
+
+    def _rule_changed(self, change: Change[Any]) -> None:
+        old, new = change.old, change.new
+        if old is None or new is None or old.metadata.generation != new.metadata.generation:
+            self._reconsider()
+
+    def _service_changed(self, change: Change[ServiceInstance]) -> None:
+        if serviceinstance.changes_the_decision(change):
+            self._reconsider()
+
+    def _backup_changed(self, change: Change[Backup]) -> None:
+        backup = change.new or change.old
+        if backup is not None and backup.spec.policy_ref is not None:
+            self._schedule.enqueue(Key("", backup.spec.policy_ref.name))
+
+    def _services_of_changed_backend(self, change: Change[Backend]) -> list[Key]:
+        if change.old is not None and change.new is not None:
+            return []
+        return [Key.of(service) for service in self._of(change.key.name)]
+
+    def _decided(self, before: Plan | None, plan: Plan) -> None:
+        known = before.instances if before else {}
+        for reference, summary in plan.instances.items():
+            if known.get(reference) != summary:
+                self._services.enqueue(Key(*reference))
+        for store, controller in (
+            (self.stores.policies, self._policy_status),
+            (self.stores.policies, self._schedule),
+            (self.stores.holds, self._hold_status),
+            (self.stores.backends, self._enforcement),
+        ):
+            for key in store.keys():  # noqa: SIM118 - a store is no dict
+                controller.enqueue(key)
+
+    def _of(self, backend: str) -> tuple[ServiceInstance, ...]:
+        return self.stores.services.by_index(BY_BACKEND, backend)
+
+    def _whole(self) -> bool:
+        """Whether every Backend has been looked at since the start, with or without success."""
+        for backend in self.stores.backends:
+            name = backend.metadata.name
+            if self._problems.get(name) is not None:
+                continue
+            driver = self._connections.get(name)
+            if driver is None or any(self._inventory.get(location) is None for location in driver.locations()):
+                return False
+        return True
+
+    def _deleting(self) -> bool:
+        """Whether some Backend's pass is going on."""
+        passes = (backend.status.enforcement for backend in self.stores.backends if backend.status)
+        return any(each is not None and each.phase == "Deleting" for each in passes)

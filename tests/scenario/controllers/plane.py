@@ -118,7 +118,7 @@ _PLURALS = {
     "Backup": ("day2.stateward.dev/v1alpha1", "backups"),
     "Namespace": ("v1", "namespaces"),
     "Secret": ("v1", "secrets"),
-    "Event": ("v1", "events"),
+    "EventsV1": ("events.k8s.io/v1", "events"),
     "Lease": ("coordination.k8s.io/v1", "leases"),
     "ClusterRole": ("rbac.authorization.k8s.io/v1", "clusterroles"),
     "ClusterRoleBinding": ("rbac.authorization.k8s.io/v1", "clusterrolebindings"),

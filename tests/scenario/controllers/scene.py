@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -220,6 +221,35 @@ class Scene:
 
     def clear_faults(self) -> None:
         self.aws.request("DELETE", "faults")
+
+    def verdicts(self, policy: str) -> dict[str, int]:
+        """The counts in a policy's status; empty before there are any."""
+        return dict(self.api.get("BackupPolicy", policy).get("status", {}).get("verdicts", {}))
+
+    def protection(self, instance: str) -> dict[str, Any]:
+        """status.protection of a ServiceInstance; empty before there is any."""
+        return dict(self.api.get("ServiceInstance", instance, "team").get("status", {}).get("protection", {}))
+
+    def events(self, namespace: str) -> list[dict[str, Any]]:
+        return self.api.list("EventsV1", namespace)
+
+    def settle(self, backend: str) -> None:
+        """Wait until a Backend was listed twice more, so that whatever was to be done is done."""
+        account = self.api.get("Backend", backend)["spec"]["aws"]["accountID"]
+        for _ in range(2):
+            before = self.aws.calls(account, "DescribeDBInstances")
+            eventually("another listing", lambda: self.aws.calls(account, "DescribeDBInstances") > before)  # noqa: B023
+        time.sleep(1)
+
+    def until_pass(self, backend: str, phase: str, seconds: float = 60) -> dict[str, Any]:
+        """The last retention pass of a Backend, once it has come that far."""
+
+        def reached() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.api.get("Backend", backend).get("status", {}).get("enforcement", {})
+            return found if found.get("phase") == phase else None
+
+        found: dict[str, Any] = eventually(f"a pass over {backend} is {phase}", reached, seconds)
+        return found
 
     def conditions(self, kind: str, name: str, type_: str, namespace: str = "") -> dict[str, Any]:
         return condition(self.api.get(kind, name, namespace), type_)

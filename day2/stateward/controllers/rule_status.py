@@ -1,0 +1,172 @@
+"""BackupPolicy.status and Hold.status: whether the spec can be used, and what it does today.
+
+Invariants:
+- Valid speaks of the spec alone and is written at once;
+- counts are written only once every Backend has been looked at since the start: half a count would look like a loss;
+- a policy is said to be enforced only as far as deleting was verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from stateward.api.conditions import FALSE, TRUE, ConditionType, Reason
+from stateward.api.models import BackupPolicy, BackupPolicyStatus, Condition, Hold, HoldStatus
+from stateward.controllers.kinds import Stores
+from stateward.controllers.retention import Judgement
+from stateward.controllers.schedule import schedule_problem
+from stateward.drivers.base import Clock
+from stateward.policy.plan import HoldSummary, PolicySummary
+from stateward.policy.selector import Problem
+from stateward.runtime.conditions import set_condition
+from stateward.runtime.controller import Result
+from stateward.runtime.resources import Key
+from stateward.runtime.status import StatusWriter
+
+VALID_POLICY = "The selector, the schedule and the retention can be used."
+VALID_HOLD = "The hold can be used; nothing it matches is deleted."
+
+
+class PolicyStatusReconciler:
+    """Writes the status of one BackupPolicy."""
+
+    def __init__(
+        self,
+        *,
+        stores: Stores,
+        writer: StatusWriter[BackupPolicy],
+        judgement: Judgement,
+        whole: Callable[[], bool],
+        deleting: Callable[[], bool],
+        now: Clock,
+    ) -> None:
+        self._stores = stores
+        self._writer = writer
+        self._judgement = judgement
+        self._whole = whole
+        self._deleting = deleting
+        self._now = now
+
+    async def reconcile(self, key: Key) -> Result:
+        """Compare, and write when something is new."""
+        policy, plan = self._stores.policies.get(key), self._judgement.plan
+        if policy is None or plan is None or not self._judgement.knows(policy):
+            return Result()  # a decision that knows it is to come, and with it this controller
+        summary = plan.policies[key.name]
+        problem = schedule_problem(policy)
+        status = describe_policy(
+            policy,
+            summary,
+            (*summary.problems, problem) if problem else summary.problems,
+            whole=self._whole(),
+            deleting=self._deleting(),
+            now=self._now(),
+        )
+        await self._writer.write(policy, status)
+        return Result()
+
+
+class HoldStatusReconciler:
+    """Writes the status of one Hold."""
+
+    def __init__(
+        self,
+        *,
+        stores: Stores,
+        writer: StatusWriter[Hold],
+        judgement: Judgement,
+        whole: Callable[[], bool],
+        now: Clock,
+    ) -> None:
+        self._stores = stores
+        self._writer = writer
+        self._judgement = judgement
+        self._whole = whole
+        self._now = now
+
+    async def reconcile(self, key: Key) -> Result:
+        """Compare, and write when something is new."""
+        hold, plan = self._stores.holds.get(key), self._judgement.plan
+        if hold is None or plan is None or not self._judgement.knows(hold):
+            return Result()
+        status = describe_hold(hold, plan.holds[key.name], whole=self._whole(), now=self._now())
+        await self._writer.write(hold, status)
+        return Result()
+
+
+def describe_policy(
+    policy: BackupPolicy,
+    summary: PolicySummary,
+    problems: Sequence[Problem],
+    *,
+    whole: bool,
+    deleting: bool,
+    now: datetime,
+) -> BackupPolicyStatus:
+    """The status of a policy."""
+    before = policy.status or BackupPolicyStatus()
+    generation = policy.metadata.generation
+    conditions = _valid(before.conditions, problems, VALID_POLICY, generation, now)
+    if not whole:
+        return msgspec.structs.replace(before, conditions=conditions)
+    if policy.spec.retention is not None:
+        status, reason, message = _enforced(policy, summary, bool(problems), deleting)
+        conditions = set_condition(
+            conditions, ConditionType.ENFORCED, status, reason, message, now=now, generation=generation
+        )
+    return msgspec.structs.replace(before, instances=summary.instances, verdicts=summary.counts, conditions=conditions)
+
+
+def describe_hold(hold: Hold, summary: HoldSummary, *, whole: bool, now: datetime) -> HoldStatus:
+    """The status of a hold."""
+    before = hold.status or HoldStatus()
+    conditions = _valid(before.conditions, summary.problems, VALID_HOLD, hold.metadata.generation, now)
+    if not whole:
+        return msgspec.structs.replace(before, conditions=conditions)
+    return msgspec.structs.replace(
+        before, instances=summary.instances, restore_points=summary.restore_points, conditions=conditions
+    )
+
+
+def _valid(
+    conditions: Sequence[Condition], problems: Sequence[Problem], good: str, generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    status, reason, message = TRUE, Reason.ACCEPTED, good
+    if problems:
+        status, reason = FALSE, problems[0].reason
+        message = "; ".join(str(problem) for problem in problems)
+    return set_condition(conditions, ConditionType.VALID, status, reason, message, now=now, generation=generation)
+
+
+def _enforced(policy: BackupPolicy, summary: PolicySummary, unusable: bool, deleting: bool) -> tuple[str, Reason, str]:
+    expired = summary.counts.expire or 0
+    if unusable:
+        return FALSE, Reason.POLICY_UNUSABLE, "The policy cannot be used, so everything it may match is kept."
+    if policy.spec.mode != "Enforce":
+        said = (
+            f"{_points(expired)} would go; set spec.mode to Enforce to have them deleted." if expired else _NOTHING_DUE
+        )
+        return FALSE, Reason.AUDIT, f"Audit mode deletes nothing. {said}"
+    if summary.refused:
+        message = (
+            f"{_points(summary.refused)} stay: the pass would delete more than {policy.spec.max_deletes_percent} % "
+            "of an instance's restore points. Look at the plan, then raise spec.maxDeletesPercent."
+        )
+        return FALSE, Reason.BLAST_RADIUS, message
+    if summary.deletable:
+        reason = Reason.DELETING if deleting else Reason.PARTIAL
+        return FALSE, reason, f"{_points(summary.deletable)} due; see the Enforcing condition of their Backends."
+    if summary.audit_only:
+        message = f"{_points(summary.audit_only)} stay, for another matching policy is in Audit mode."
+        return FALSE, Reason.AUDIT, message
+    return TRUE, Reason.NOTHING_DUE, _NOTHING_DUE
+
+
+_NOTHING_DUE = "No restore point is let go by every matching policy."
+
+
+def _points(number: int) -> str:
+    return f"{number} restore point{'' if number == 1 else 's'}"

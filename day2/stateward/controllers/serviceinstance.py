@@ -1,0 +1,192 @@
+"""ServiceInstance.status: which database it is, how it is, and what protects it.
+
+Invariants:
+- `initialized` and `resourceID` never go back: the composition function relies on them to create nothing twice;
+- what could not be read changes nothing that was read before, except that it says so where nothing was known;
+- `protection` is taken from a plan made of a complete listing; otherwise the one in the status stays.
+Deleting a ServiceInstance touches nothing on the backend: this controller has no way to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from stateward.api.conditions import FALSE, TRUE, UNKNOWN, ConditionType, Reason
+from stateward.api.models import Condition, Protection, ServiceInstance, ServiceInstanceStatus
+from stateward.controllers.capability import Support, support_of
+from stateward.controllers.connections import Connections
+from stateward.controllers.identity import Sighting, locate
+from stateward.controllers.inventory import Inventory, View
+from stateward.controllers.kinds import Stores
+from stateward.drivers.base import Clock
+from stateward.policy.plan import InstanceSummary, Plan
+from stateward.runtime.conditions import find_condition, set_condition
+from stateward.runtime.controller import Result
+from stateward.runtime.resources import Key
+from stateward.runtime.status import StatusWriter
+from stateward.runtime.store import Change
+
+GONE = "deleted"
+"""State of a database that was there and is not any more."""
+
+
+class ServiceInstanceReconciler:
+    """Writes the status of one ServiceInstance from what is known now."""
+
+    def __init__(
+        self,
+        *,
+        stores: Stores,
+        inventory: Inventory,
+        connections: Connections,
+        writer: StatusWriter[ServiceInstance],
+        plan: Callable[[], Plan | None],
+        next_backup: Callable[[Key], datetime | None],
+        now: Clock,
+    ) -> None:
+        self._stores = stores
+        self._inventory = inventory
+        self._connections = connections
+        self._writer = writer
+        self._plan = plan
+        self._next_backup = next_backup
+        self._now = now
+
+    async def reconcile(self, key: Key) -> Result:
+        """Compare, and write when something is new."""
+        service = self._stores.services.get(key)
+        if service is None:
+            return Result()
+        plan = self._plan()
+        summary = plan.instances.get((key.namespace, key.name)) if plan else None
+        status = describe(
+            service,
+            self._sighting(service),
+            summary,
+            support=self._support(service, summary),
+            next_backup=self._next_backup(key),
+            now=self._now(),
+        )
+        await self._writer.write(service, status)
+        return Result()
+
+    def _sighting(self, service: ServiceInstance) -> Sighting:
+        name = service.spec.backend_ref.name
+        if Key("", name) not in self._stores.backends:
+            message = f"There is no Backend {name}: create it, or name another in a new ServiceInstance."
+            return Sighting(found=None, reason=Reason.UNKNOWN_BACKEND, message=message)
+        return locate(service, self._inventory.of_backend(name))
+
+    def _support(self, service: ServiceInstance, summary: InstanceSummary | None) -> Support | None:
+        driver = self._connections.get(service.spec.backend_ref.name)
+        if driver is None or summary is None:
+            return None
+        matching = [self._stores.policies.get(Key("", name)) for name in summary.protection.policies]
+        return support_of(service, driver.capabilities, [policy for policy in matching if policy is not None])
+
+
+def describe(
+    service: ServiceInstance,
+    sighting: Sighting,
+    summary: InstanceSummary | None,
+    *,
+    support: Support | None,
+    next_backup: datetime | None,
+    now: datetime,
+) -> ServiceInstanceStatus:
+    """The status as it ought to be."""
+    before = service.status or ServiceInstanceStatus()
+    status = _observed(before, sighting)
+    conditions = _set(before.conditions, service, now, ConditionType.OBSERVED, *_observation(before, sighting))
+    if summary is not None and (summary.current or find_condition(conditions, ConditionType.PROTECTED) is None):
+        protected = summary.protected, summary.reason, summary.message
+        conditions = _set(conditions, service, now, ConditionType.PROTECTED, *protected)
+    if support is not None:
+        verdict = TRUE if support.supported else FALSE
+        conditions = _set(conditions, service, now, ConditionType.SUPPORTED, verdict, support.reason, support.message)
+    return msgspec.structs.replace(
+        status, protection=_protection(before.protection, summary, next_backup), conditions=conditions
+    )
+
+
+def _observed(before: ServiceInstanceStatus, sighting: Sighting) -> ServiceInstanceStatus:
+    live = sighting.instance
+    if live is None:
+        missing = sighting.found is False and before.initialized
+        return msgspec.structs.replace(before, state=GONE) if missing else before
+    return msgspec.structs.replace(
+        before,
+        initialized=True,
+        resource_id=live.resource_id,
+        arn=live.arn,
+        account_id=live.location.account,
+        region=live.location.region,
+        state=live.state,
+        engine_version=live.engine_version,
+        storage_gb=live.storage_gb,
+        tags=before.tags if live.tags is None else dict(live.tags),
+    )
+
+
+def _observation(before: ServiceInstanceStatus, sighting: Sighting) -> tuple[str, str, str]:
+    if sighting.found is not None:
+        return (TRUE if sighting.found else FALSE), sighting.reason, sighting.message
+    known = find_condition(before.conditions, ConditionType.OBSERVED)
+    if known is not None and known.status != UNKNOWN and sighting.reason is not Reason.UNKNOWN_BACKEND:
+        # A Backend that fails says so itself, once; ten thousand databases need not repeat it.
+        return known.status, known.reason, known.message
+    return UNKNOWN, sighting.reason, sighting.message
+
+
+def _protection(
+    before: Protection | None, summary: InstanceSummary | None, next_backup: datetime | None
+) -> Protection | None:
+    if summary is None:
+        return before
+    protection = summary.protection if summary.current or before is None else before
+    return msgspec.structs.replace(
+        protection, next_backup=next_backup, last_verified=before.last_verified if before else None
+    )
+
+
+def _set(
+    conditions: Sequence[Condition],
+    service: ServiceInstance,
+    now: datetime,
+    kind: ConditionType,
+    status: str,
+    reason: str,
+    message: str,
+) -> tuple[Condition, ...]:
+    return set_condition(
+        conditions, kind, status, reason, message, now=now, generation=service.metadata.generation or None
+    )
+
+
+def spec_changed(change: Change[ServiceInstance]) -> list[Key]:
+    """ServiceInstances that say something new themselves; the controller's own status writes are not news."""
+    old, new = change.old, change.new
+    if new is None or (old is not None and _said(old) == _said(new)):
+        return []
+    return [change.key]
+
+
+def changes_the_decision(change: Change[ServiceInstance]) -> bool:
+    """Whether a decision made before may be different now: labels, spec, identity, or the end of it."""
+    old, new = change.old, change.new
+    return old is None or new is None or _said(old) != _said(new)
+
+
+def _said(service: ServiceInstance) -> tuple[object, ...]:
+    known = service.status.resource_id if service.status else ""
+    metadata = service.metadata
+    return metadata.uid, metadata.generation, metadata.labels, metadata.deletion_timestamp, known
+
+
+def services_at(services: Sequence[ServiceInstance], view: View) -> list[Key]:
+    """ServiceInstances that may be at a location."""
+    region = view.location.region
+    return [Key.of(service) for service in services if service.spec.region in ("", region)]
