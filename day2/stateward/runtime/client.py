@@ -202,9 +202,10 @@ class Client:
         force: bool = False,
         subresource: str = "",
     ) -> bytes:
-        """Server-side apply. The identity (apiVersion, kind, name) is filled in; metadata.uid, if given, must match.
+        """Server-side apply. The identity (apiVersion, kind, name) is filled in.
 
-        Raises `Conflict` when another manager owns a field and `force` is false.
+        Raises `Conflict` when another manager owns a field and `force` is false, or when metadata.resourceVersion is given
+        and is not the current one.
         """
         metadata = dict(body.get("metadata", {})) | {"name": key.name}
         if key.namespace:

@@ -1,8 +1,9 @@
 """Status written only when it says something new.
 
 Invariants: a status equal to the cached one costs no request, so a resync, a restart and an adoption write nothing; an
-unchanged condition keeps its transition time; the uid travels along, so that an object re-created under the same name
-never gets its predecessor's status. What a status says is decided elsewhere; this writes it.
+unchanged condition keeps its transition time; a status is written only to the version of the object it was computed
+from, so neither an edited spec nor an object re-created under the name gets an outdated one (the API server ignores a
+uid in an apply of the status; it does honour the resource version). What a status says is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class StatusWriter(Generic[Obj]):
     async def write(self, obj: Obj, desired: Status) -> bool:
         """Make `desired` the object's status; false when it is already and nothing was sent.
 
-        Raises `NotFound` and `Conflict` when the object is gone or another one stands in its place.
+        Raises `NotFound` when the object is gone and `Conflict` when it changed: the newer version is reconciled next.
         """
         settled = settle(desired, obj.status, obj.metadata.generation)
         if settled == obj.status:
@@ -85,7 +86,7 @@ class StatusWriter(Generic[Obj]):
         answer = await self._client.apply(
             self._resource,
             Key.of(obj),
-            {"metadata": {"uid": obj.metadata.uid}, "status": settled},
+            {"metadata": {"resourceVersion": obj.metadata.resource_version}, "status": settled},
             field_manager=self._field_manager,
             force=True,
             subresource="status",

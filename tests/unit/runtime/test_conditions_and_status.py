@@ -57,7 +57,7 @@ def test_an_equal_status_costs_no_request() -> None:
     assert wire.calls == []
 
 
-def test_a_new_status_is_applied_to_the_subresource_of_that_very_object() -> None:
+def test_a_new_status_is_applied_to_the_subresource_of_that_very_version() -> None:
     obj = thing(version=7)
     answer = msgspec.structs.replace(thing(version=8), status=ThingStatus(phase="Up", observed_generation=3))
     wire = Script(answer)
@@ -73,7 +73,7 @@ def test_a_new_status_is_applied_to_the_subresource_of_that_very_object() -> Non
     assert msgspec.json.decode(call.body or b"") == {
         "apiVersion": "example.org/v1",
         "kind": "Thing",
-        "metadata": {"uid": "u1", "name": "a", "namespace": "ns"},
+        "metadata": {"resourceVersion": "7", "name": "a", "namespace": "ns"},
         "status": {"phase": "Up", "observedGeneration": 3},
     }
     cached = store.get(Key("ns", "a"))
