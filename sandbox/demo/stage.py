@@ -20,7 +20,7 @@ from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL = 0.5
-WIDTH = 150
+WIDTH = 160
 """Columns shown of an output line; longer ones end in an ellipsis."""
 
 

@@ -6,6 +6,7 @@ cluster, never through Python, so that a reader can repeat it by hand.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from sandbox.demo.stage import Stage
@@ -15,6 +16,8 @@ READY = "--for=condition=Ready --timeout=120s"
 V2 = "postgresqls.platform.stateward.dev"
 V1 = "postgresqls.claims.stateward.dev"
 FILES = "examples/demo"
+REPORTS = 16
+"""Restore points of the database that the hold is about."""
 POLICIES = ("production-90-days", "everything-14-days")
 
 
@@ -62,7 +65,6 @@ def rds(stage: Stage) -> None:
     stage.run(f"kubectl apply -f {FILES}/claim-rds.yaml")
     stage.run(f"kubectl -n {NAMESPACE} wait {V2}/checkout {READY}")
     stage.run(f"kubectl -n {NAMESPACE} get serviceinstances")
-    stage.until("the controller has seen the database", lambda: _observed(stage, "checkout"))
     name = _instance(stage, "checkout")
     stage.run(f"kubectl -n {NAMESPACE} wait serviceinstance/{name} --for=condition=Observed --timeout=60s")
     stage.say("A mistake is answered at once, with the field and the way out:")
@@ -90,10 +92,13 @@ def audit(stage: Stage) -> None:
     stage.run(f"cat {FILES}/policies.yaml", lines=40)
     stage.run(f"kubectl apply -f {FILES}/policies.yaml")
     stage.run("kubectl wait backuppolicies --all --for=condition=Valid --timeout=60s")
-    stage.run("stateward plan", lines=60, codes=(0, 3))
+    stage.run("stateward plan", lines=48, codes=(0, 3))
     report = _plan(stage)
     stage.expect(report["verdicts"]["Expire"] > 0, f"{report['verdicts']['Expire']} restore points are let go")
     stage.expect(report["deletes"] == 0, "nothing would be deleted: the policies are in Audit")
+    stage.say("The claim shows its protection too:")
+    stage.run(f"kubectl -n {NAMESPACE} wait {V2}/checkout --for=condition=Protected --timeout=60s")
+    stage.run(f"kubectl -n {NAMESPACE} get {V2}/checkout -o jsonpath='{{.status.protection}}'")
 
 
 def hold(stage: Stage) -> None:
@@ -106,44 +111,55 @@ def hold(stage: Stage) -> None:
 
 
 def enforce(stage: Stage) -> None:
-    """Enforce: the guard stops the first try, then what is due goes."""
-    stage.chapter("Enforce. The first try is refused: it would delete too much at once")
+    """Enforce: where too much would go the pass is refused; somebody looks, agrees, and it goes."""
+    stage.chapter("Enforce. A region where a database would lose more than half of its backups is refused as a whole")
     before = _points(stage)
     for policy in POLICIES:
         stage.run(f'kubectl patch backuppolicy {policy} --type merge -p \'{{"spec":{{"mode":"Enforce"}}}}\'')
-    stage.until("the controller refuses the pass", lambda: _passes(stage, "Refused"))
-    stage.run("kubectl get backends -o custom-columns="
-              "'NAME:.metadata.name,PASS:.status.enforcement.phase,MESSAGE:.status.enforcement.message'")  # fmt: skip
-    stage.expect(_points(stage) == before, "nothing was deleted")
+    stage.until("the controller has refused what is too much", lambda: _passes(stage, "Refused"))
+    stage.until("and deleted what is due elsewhere", lambda: _plan(stage)["deletes"] == 0)
+    stage.run("stateward plan --account 222222222222 --verdict expire", codes=(3,))
+    stage.say("Exit code 3 says so to a script.")
+    refused = {(row["account"], row["region"]) for row in _plan(stage)["refusals"]}
+    spared = {point for point in before if point[:2] in refused}
+    stage.expect(
+        bool(refused) and spared <= _points(stage).keys(), f"nothing was deleted in {len(refused)} refused regions"
+    )
 
-    stage.chapter("Somebody read the plan and agrees: old accounts have much to let go. The limit is raised")
+    stage.chapter("Somebody has read the plan and agrees: years of snapshots may go. The limit is raised")
     stage.run('kubectl patch backuppolicy everything-14-days --type merge -p \'{"spec":{"maxDeletesPercent":95}}\'')
-    stage.until("the controller has deleted what was due", lambda: _plan(stage)["deletes"] == 0, 120)
-    stage.until("every pass is over", lambda: not _passes(stage, "Deleting"))
-    stage.run("kubectl get backends -o custom-columns="
-              "'NAME:.metadata.name,PASS:.status.enforcement.phase,PLANNED:.status.enforcement.planned,"
-              "DELETED:.status.enforcement.deleted,DEFERRED:.status.enforcement.deferred'")  # fmt: skip
+    stage.until("no pass is refused any more", lambda: not _plan(stage)["refusals"])
+    stage.until("the controller has deleted what is due", lambda: _plan(stage)["deletes"] == 0, 120)
+    stage.until("every pass is over", lambda: not _passes(stage, "Deleting", "Refused"))
+    stage.run(
+        "kubectl get backends -o custom-columns='NAME:.metadata.name,LAST PASS:.status.enforcement.phase,"
+        "PLANNED:.status.enforcement.planned,DELETED:.status.enforcement.deleted,MESSAGE:.status.enforcement.message'"
+    )
     after = _points(stage)
-    gone = before - after
-    stage.expect(len(gone) > 0, f"{len(gone)} restore points are gone, {len(after)} stay")
+    gone = Counter(database for point, database in before.items() if point not in after)
+    stage.expect(gone.total() > 0, f"{gone.total()} of {len(before)} restore points are gone, {len(after)} stay")
+    stage.say(f"Gone: {', '.join(f'{count} of {name}' for name, count in gone.most_common())}.")
+    stage.run("stateward status -A", lines=50)
 
 
 def stayed(stage: Stage) -> None:
     """What stayed, and why."""
     stage.chapter("What stayed, and why")
-    stage.run("stateward plan", lines=90, codes=(0, 3))
-    stage.say("One database in full. Nobody tagged it and no claim made it:")
-    warehouse = _discovered(stage, "warehouse")
-    stage.run(f"stateward explain discovered/{warehouse}", lines=60)
-    rows = _plan(stage)["points"]
-    young = [row for row in rows if row["database"] == "orders" and row["verdict"] == "Keep"]
-    stage.expect(bool(young), "production keeps 90 days")
-    stage.expect(
-        all(row["verdict"] != "Expire" for row in rows if row["database"] in ("reports", "archive")),
-        "the team under the hold lost nothing",
+    stage.say("A production database keeps 90 days:")
+    stage.run(f"stateward plan --instance discovered/{_discovered(stage, 'orders')}")
+    stage.say(
+        "These stay whatever the policies say: shared, unfinished, not restorable, or the last one of a database:"
     )
-    lost = _without_any(stage)
-    stage.expect(not lost, "every database that had a restorable point still has one")
+    stage.run("stateward plan --verdict unknown --verdict floor", lines=40)
+    stage.say("One database in full. Nobody tagged it and no claim made it:")
+    stage.run(f"stateward explain discovered/{_discovered(stage, 'warehouse')}", lines=60)
+    rows = _plan(stage)["points"]
+    stage.expect(
+        all(row["verdict"] == "Keep" for row in rows if row["database"] == "orders"), "production keeps its 90 days"
+    )
+    held = [row for row in rows if row["database"] == "reports"]
+    stage.expect(len(held) == REPORTS and all(row["verdict"] == "Held" for row in held), "what is held lost nothing")
+    stage.expect(not _without_any(stage), "every database that no claim made still has a restorable point")
 
 
 def farewell(stage: Stage) -> None:
@@ -157,7 +173,7 @@ def farewell(stage: Stage) -> None:
     stage.run(databases)
     stage.expect(names["prices"] in stage.read(databases).split(), "the orphaned database stays, with its data")
     stage.until("the RDS instance is gone", lambda: not _rds_instance(stage), 120)
-    final = [name for name in _points(stage) if "-final-" in name]
+    final = [name for _, _, name in _points(stage) if "-final-" in name]
     stage.expect(len(final) == 1, f"its final snapshot stays: {final[0] if final else ''}")
     stage.run(f"kubectl -n {NAMESPACE} get {V2},{V1},serviceinstances,secrets,managed")
 
@@ -167,7 +183,10 @@ CHAPTERS = (installed, platform, claims, rds, fleet, audit, hold, enforce, staye
 
 def _session(stage: Stage, name: str) -> None:
     uri = f"$(kubectl -n {NAMESPACE} get secret {name}-connection -o jsonpath='{{.data.uri}}' | base64 -d)"
-    statements = "CREATE TABLE item (name text); INSERT INTO item VALUES ('tea'); SELECT name, current_database(), current_setting('server_version') AS postgresql FROM item"
+    statements = (
+        "CREATE TABLE item (name text); INSERT INTO item VALUES ('tea'); "
+        "SELECT name, current_database(), current_setting('server_version') AS postgresql FROM item"
+    )
     shown = stage.run(f'psql -X "{uri}" -c "{statements}"')
     stage.expect("tea" in shown, "psql works with the connection Secret")
 
@@ -188,11 +207,6 @@ def _instance(stage: Stage, claim: str) -> str:
     return ""
 
 
-def _observed(stage: Stage, claim: str) -> bool:
-    items = _items(stage, f"kubectl -n {NAMESPACE} get serviceinstances -o json")
-    return any(item["spec"].get("ownerRef", {}).get("name") == claim and _is(item, "Observed") for item in items)
-
-
 def _discovered(stage: Stage, identifier: str) -> str:
     for item in _items(stage, "kubectl -n discovered get serviceinstances -o json"):
         if item["spec"]["identifier"] == identifier:
@@ -204,14 +218,15 @@ def _plan(stage: Stage) -> dict[str, Any]:
     return dict(stage.read_json("stateward plan -o json", codes=(0, 3)))
 
 
-def _points(stage: Stage) -> set[str]:
-    rows = _plan(stage)["points"]
-    return {f"{row['account']}/{row['region']}/{row['restorePoint']}" for row in rows}
+def _points(stage: Stage) -> dict[tuple[str, str, str], str]:
+    """Every restore point by account, region and name, with the name of its database."""
+    return {(row["account"], row["region"], row["restorePoint"]): row["database"] for row in _plan(stage)["points"]}
 
 
-def _passes(stage: Stage, phase: str) -> bool:
+def _passes(stage: Stage, *phases: str) -> bool:
+    """Whether the last pass over some Backend is in one of these phases."""
     backends = _items(stage, "kubectl get backends -o json")
-    return any(item.get("status", {}).get("enforcement", {}).get("phase") == phase for item in backends)
+    return any(item.get("status", {}).get("enforcement", {}).get("phase") in phases for item in backends)
 
 
 def _without_any(stage: Stage) -> list[str]:

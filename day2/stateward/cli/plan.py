@@ -25,6 +25,8 @@ from stateward.policy.fleet import Evidence
 from stateward.policy.plan import Code, Outcome, Plan, Verdict
 from stateward.policy.retention import decide
 
+SAID = 2
+"""Reasons that fit into one row; `stateward explain` and the other forms give them all."""
 Factory = Callable[[str], DriverFactory]
 
 
@@ -281,7 +283,8 @@ def _title(row: PointRow) -> str:
 
 def _cells(row: PointRow, now: datetime) -> tuple[str, ...]:
     shown = [reason for reason in row.reasons if reason.code != Code.AUDIT_MODE] or list(row.reasons)
-    more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
+    said = list(dict.fromkeys(reason.message for reason in shown))
+    more = f" (and {len(said) - SAID} more)" if len(said) > SAID else ""
     return (
         row.restore_point,
         row.kind,
@@ -290,7 +293,7 @@ def _cells(row: PointRow, now: datetime) -> tuple[str, ...]:
         row.verdict,
         row.deletes,
         listed(dict.fromkeys(source_name(reason.source) for reason in shown if reason.source)),
-        f"{shown[0].message}{more}" if shown else "",
+        f"{'; '.join(said[:SAID])}{more}",
     )
 
 

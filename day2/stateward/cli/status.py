@@ -13,6 +13,9 @@ from stateward.cli.cluster import Cluster
 from stateward.cli.exits import ExitCode
 from stateward.cli.output import Section, age, listed, number
 
+NAMED = 3
+"""Instances named in a line that speaks of several."""
+
 
 class InstanceRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One ServiceInstance."""
@@ -139,7 +142,14 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             yield Section("Look at", ("",), [(line,) for line in unwell])
 
     def _unprotected(self) -> Iterable[str]:
-        return (f"{r.namespace}/{r.name}: {r.reason}: {r.message}" for r in self.instances if r.protected != TRUE)
+        """One line for all instances that say the same."""
+        saying: dict[str, list[str]] = {}
+        for row in self.instances:
+            if row.protected != TRUE:
+                saying.setdefault(f"{row.reason}: {row.message}", []).append(f"{row.namespace}/{row.name}")
+        for text, names in saying.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            yield f"{listed(names[:NAMED])}{more}: {text}"
 
     def _unreachable(self) -> Iterable[str]:
         return (f"backend {r.name}: {r.reason}: {r.message}" for r in self.backends if r.reachable != TRUE)
