@@ -29,7 +29,7 @@ class Progress(Protocol):
     def start(self, step: str) -> None: ...
     def note(self, step: str, text: str) -> None: ...
     def done(self, step: str, text: str = "") -> None: ...
-    def failed(self, step: str) -> None: ...
+    def failed(self, step: str, text: str = "failed") -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -55,7 +55,7 @@ class Silent:
     def done(self, step: str, text: str = "") -> None:
         pass
 
-    def failed(self, step: str) -> None:
+    def failed(self, step: str, text: str = "failed") -> None:
         pass
 
     def __enter__(self) -> Self:
@@ -88,8 +88,8 @@ class _Shown(ABC):
     def done(self, step: str, text: str = "") -> None:
         self._finish("✓", step, text)
 
-    def failed(self, step: str) -> None:
-        self._finish("✗", step, "failed")
+    def failed(self, step: str, text: str = "failed") -> None:
+        self._finish("✗", step, text)
 
     def _finish(self, mark: str, step: str, text: str) -> None:
         with self._lock:

@@ -62,10 +62,10 @@ class Sandbox:
         Does nothing to what already runs as wanted. When it fails, what this call started is
         stopped again and the state is kept. Raises SandboxError.
         """
+        wanted = steps.closure(plan.all_steps(self._site, self._supervisor), only or plan.everything())
         self._site.create()
         with self._locked():
             before = set(self._supervisor.running())
-            wanted = steps.closure(plan.all_steps(self._site, self._supervisor), only or plan.everything())
             self._want([step.name for step in wanted], before)
             begun = time.monotonic()
             try:
@@ -125,6 +125,7 @@ class Sandbox:
         tools = [self._tool_directory(), postgres.binaries()]
         return {
             "KUBECONFIG": str(self.kubeconfig),
+            "KUBECACHEDIR": str(self._site.data("kubectl")),
             **aws_environment(self._site),
             **postgres.connection(self._site),
             "PATH": os.pathsep.join([*map(str, tools), os.environ.get("PATH", "")]),

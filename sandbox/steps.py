@@ -101,6 +101,9 @@ def _run(step: Step, progress: Progress, cancelled: threading.Event) -> float:
     progress.start(step.name)
     try:
         words = step.run(Turn(lambda text: progress.note(step.name, text), cancelled))
+    except CancelledStepError:
+        progress.failed(step.name, "given up")
+        raise
     except BaseException:
         progress.failed(step.name)
         raise

@@ -77,9 +77,10 @@ def _recorded(toolchain: Toolchain) -> dict[str, tuple[float, int]]:
 def _build_in_empty_home() -> dict[str, tuple[float, int]]:
     with tempfile.TemporaryDirectory(prefix="stateward-home-") as home:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "SSL_CERT_FILE") if name in os.environ}
-        # Modules are unpacked read-only, which would keep the directory from being removed.
-        environment = kept | {"HOME": home, "GOFLAGS": "-modcacherw"}
+        environment = kept | {"HOME": home}
         subprocess.run([sys.executable, "-m", "sandbox", "tools"], cwd=CHECKOUT, env=environment, check=True)
+        # Modules are unpacked read-only, which would keep the directory from being removed.
+        subprocess.run(["chmod", "-R", "u+w", home], check=True)
         return _recorded(Toolchain(Path(home) / ".cache" / "stateward"))
 
 
