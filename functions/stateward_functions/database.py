@@ -154,7 +154,8 @@ def _render(request: Any, response: Any, wish: Claim, offered: Plan, agreement: 
     if secret is None and past.resource(request, secret_key) is not None:
         keeping.repeat_one(request, response, secret_key)
     _keep_used_group(request, response, before)
-    facts = _facts(wish, offered, before, endpoint, target, secret is not None)
+    facts = _facts(offered, agreement, before, endpoint, target)
+    facts["connectionSecret"] = connection.secret_name(wish) if secret is not None else None
     _conclude(response, before, facts, ready=before.managed_ready and secret is not None)
 
 
@@ -183,7 +184,7 @@ def _keep_used_group(request: Any, response: Any, before: Past) -> None:
 
 
 def _facts(
-    wish: Claim, offered: Plan, before: Past, endpoint: connection.Endpoint, target: dict[str, Any], published: bool
+    offered: Plan, agreement: Agreement, before: Past, endpoint: connection.Endpoint, target: dict[str, Any]
 ) -> dict[str, Any]:
     at_provider = structs.child(before.managed, "status", "atProvider")
     running = structs.text(structs.child(before.instance, "status"), "engineVersion") or structs.text(
@@ -195,7 +196,8 @@ def _facts(
         "endpoint": endpoint.host,
         "port": endpoint.port if endpoint.host else None,
         "version": running,
-        "connectionSecret": connection.secret_name(wish) if published else None,
+        "storageGB": agreement.storage_gb if offered.aws is not None else None,
+        "region": agreement.region,
         "backend": offered.backend_name,
         "identifier": service_instance.identifier(target),
         "resourceID": before.resource_id,

@@ -38,8 +38,10 @@ def agree(claim: Claim, plan: Plan, past: Past) -> tuple[Agreement, list[Problem
         storage_gb=claim.storage_gb or past.storage_gb or plan.storage_default or max(plan.storage_min or 0, LEAST_GP3),
         deletion_policy=claim.deletion_policy or _default_deletion(claim.environment, plan.backend),
     )
+    if past.backend and past.backend != plan.backend_name:
+        return agreement, [_elsewhere(plan, past)]
     problems = [
-        *_moved(claim, plan, past, agreement),
+        *_moved(claim, past, agreement),
         *_limits(claim, plan, past, agreement),
         *_unsupported(claim, plan),
     ]
@@ -60,17 +62,18 @@ def _default_deletion(environment: str, backend: str) -> str:
     return "Snapshot" if environment == "staging" and backend == AWS else "Orphan"
 
 
-def _moved(claim: Claim, plan: Plan, past: Past, agreement: Agreement) -> list[Problem]:
+def _elsewhere(plan: Plan, past: Past) -> Problem:
+    """The one problem that makes all others pointless."""
+    return Problem(
+        Reason.BACKEND_CHANGED,
+        f"spec.plan: the database is on backend {past.backend!r}, plan {plan.name!r} on {plan.backend_name!r}; "
+        "go back to a plan on the old backend, or restore into a new claim",
+    )
+
+
+def _moved(claim: Claim, past: Past, agreement: Agreement) -> list[Problem]:
     """What a database that exists cannot follow."""
     found = []
-    if past.backend and past.backend != plan.backend_name:
-        found.append(
-            Problem(
-                Reason.BACKEND_CHANGED,
-                f"spec.plan: the database is on backend {past.backend!r}, plan {plan.name!r} on {plan.backend_name!r}; "
-                "go back to a plan on the old backend, or restore into a new claim",
-            )
-        )
     if past.region and agreement.region and past.region != agreement.region:
         found.append(
             Problem(
@@ -79,12 +82,13 @@ def _moved(claim: Claim, plan: Plan, past: Past, agreement: Agreement) -> list[P
                 f"set it back to {past.region}, or restore into a new claim",
             )
         )
-    if past.version and claim.version and _number(claim.version) < _number(past.version):
+    running = past.running or past.version
+    if running and claim.version and _number(claim.version) < _number(running):
         found.append(
             Problem(
                 Reason.UNSUPPORTED,
-                f"spec.version: the database runs {past.version} and PostgreSQL has no downgrade to {claim.version}; "
-                f"set it back to {past.version!r}, or restore an older backup into a new claim",
+                f"spec.version: the database runs {running} and PostgreSQL has no downgrade to {claim.version}; "
+                f"set it back to {running!r}, or restore an older backup into a new claim",
             )
         )
     if past.storage_gb and claim.storage_gb and claim.storage_gb < past.storage_gb:
@@ -124,7 +128,7 @@ def _limits(claim: Claim, plan: Plan, past: Past, agreement: Agreement) -> list[
             f"spec.highAvailability: plan {plan.name!r} has no standby; leave it out, or choose a plan that offers one"
         )
     refused = [name for name in claim.parameters if name not in plan.parameters]
-    if refused:
+    if refused and plan.backend == AWS:
         found.append(
             f"spec.parameters: plan {plan.name!r} does not let claims set {', '.join(refused)}; "
             + (

@@ -29,6 +29,9 @@ class Past(NamedTuple):
     backend: str
     region: str
     version: str
+    """Major version that was last asked for."""
+    running: str
+    """Major version that runs."""
     storage_gb: int | None
     identifier: str
     resource_id: str
@@ -69,13 +72,21 @@ def recall(request: Any) -> Past:
         initialized=initialized,
         lost=_lost(request, instance if confirmed else None, managed, identifier) if initialized else "",
         backend=structs.text(structs.child(spec, "backendRef"), "name") or structs.text(status, "backend") or "",
-        region=structs.text(spec, "region") or structs.text(for_provider, "region") or "",
+        region=structs.text(spec, "region")
+        or structs.text(for_provider, "region")
+        or structs.text(status, "region")
+        or "",
         version=_major(
             structs.text(spec, "engineVersion")
             or structs.text(for_provider, "engineVersion")
             or structs.text(status, "version")
         ),
-        storage_gb=structs.integer(for_provider, "allocatedStorage"),
+        running=_major(
+            structs.text(instance_status, "engineVersion")
+            or structs.text(at_provider, "engineVersionActual")
+            or structs.text(status, "version")
+        ),
+        storage_gb=structs.integer(for_provider, "allocatedStorage") or structs.integer(status, "storageGB"),
         identifier=identifier,
         resource_id=structs.text(instance_status, "resourceID")
         or structs.text(at_provider, "resourceId")

@@ -20,7 +20,18 @@ READY: Final = "Ready"
 INVALID: Final = "Invalid"
 LOST: Final = "Lost"
 
-FACTS: Final = ("endpoint", "port", "version", "connectionSecret", "backend", "identifier", "resourceID", "initialized")
+FACTS: Final = (
+    "endpoint",
+    "port",
+    "version",
+    "storageGB",
+    "region",
+    "connectionSecret",
+    "backend",
+    "identifier",
+    "resourceID",
+    "initialized",
+)
 """Fields that survive from the last status while a claim is invalid."""
 
 

@@ -118,6 +118,23 @@ def test_what_a_database_cannot_follow_is_refused(
     assert says in response.condition("Valid")[2]
 
 
+def test_a_claim_that_asked_for_too_much_can_ask_for_less_again() -> None:
+    request = _existing()
+    for wrong, right in (({"storageGB": 500}, {"storageGB": 60}), ({"version": "18"}, {"version": "17"})):
+        composite = plain(request.message.observed.composite.resource)
+        invalid = request.composite({**composite, "spec": {**composite["spec"], **wrong}}).answer()
+        assert invalid.condition("Valid")[:2] == ("False", "PlanLimitExceeded")
+        mended = request.composite({**composite, "spec": {**composite["spec"], **right}}).answer()
+        assert mended.condition("Valid")[0] == "True"
+
+
+def test_a_plan_on_another_backend_is_the_only_thing_that_is_told() -> None:
+    request = _existing(storageGB=50, parameters={"work_mem": "1MB"})
+    message = request.plan(SHARED_PLAN).answer().condition("Valid")[2]
+    assert message.startswith("spec.plan: the database is on backend 'acme-workloads'")
+    assert "spec.storageGB" not in message
+
+
 def test_a_plan_that_changes_its_defaults_changes_no_database() -> None:
     request = _existing()
     before = request.answer().resources["instance"]["spec"]["forProvider"]

@@ -52,6 +52,7 @@ def test_the_status_remembers_when_everything_else_was_deleted_by_hand() -> None
     forgotten = Request().claim().plan(AWS_PLAN).status(**before.status)
     after = forgotten.answer()
     assert not CREATES & set(_policies(after))
+    assert after.resources["instance"]["spec"]["forProvider"] == before.resources["instance"]["spec"]["forProvider"]
     for part in ("name", "annotations"):
         assert after.resources["instance"]["metadata"][part] == before.resources["instance"]["metadata"][part]
 

@@ -31,6 +31,8 @@ def test_a_database_that_can_be_connected_to_is_ready() -> None:
         "endpoint": "x.rds",
         "port": 5432,
         "version": "17.4",
+        "storageGB": 50,
+        "region": "eu-central-1",
         "connectionSecret": "orders-connection",
         "backend": "acme-workloads",
         "identifier": response.resources["instance"]["spec"]["forProvider"]["identifier"],
