@@ -121,7 +121,7 @@ def _probe(program: cel.Program, entries: Mapping[str, str]) -> None:
         raise InvalidExpression(_explain(value))
     if not isinstance(value, bool | Exception):
         raise InvalidExpression(
-            f"the expression gives {_short(repr(value))}, a {type(value).__name__}, not true or false; "
+            f"the expression gives {_short(repr(value))} ({type(value).__name__}), not true or false; "
             "compare it with something"
         )
 

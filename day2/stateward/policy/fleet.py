@@ -86,10 +86,11 @@ def join(evidence: Evidence, now: datetime, max_age: timedelta = MAX_EVIDENCE_AG
             found.live = live
         for point in listing.points:
             key = point_key(point)
-            known = seen.setdefault(key, point)
-            if known is point or known.resource_id != point.resource_id:
+            known = seen.get(key)
+            seen.setdefault(key, point)
+            if known is None or known.resource_id != point.resource_id:
                 database(point.location, point.resource_id).points.append(point)
-            if known != point:
+            if known is not None and known != point:
                 for resource_id in {known.resource_id, point.resource_id}:
                     database(point.location, resource_id).twice.add(key)
     unseen = _add_owners(evidence.instances, databases)
