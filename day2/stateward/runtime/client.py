@@ -204,8 +204,8 @@ class Client:
     ) -> bytes:
         """Server-side apply. The identity (apiVersion, kind, name) is filled in.
 
-        Raises `Conflict` when another manager owns a field and `force` is false, or when metadata.resourceVersion is given
-        and is not the current one.
+        Raises `Conflict` when another manager owns a field and `force` is false, or when a metadata.resourceVersion is
+        given that is not the current one.
         """
         metadata = dict(body.get("metadata", {})) | {"name": key.name}
         if key.namespace:

@@ -1,0 +1,123 @@
+"""One controller process under measurement: the runtime (cache, queue, Lease, status) around a small reconciliation.
+
+Commands come on standard input, one JSON answer per line goes to standard output:
+at the start an answer when all objects were reconciled; then `resync`, `usage`, `stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+from benchmarks.controller.fleet import INSTANCES, status
+from stateward.api.models import ServiceInstance
+from stateward.runtime.client import Client
+from stateward.runtime.controller import Controller, Result
+from stateward.runtime.lease import Elector, wall_clock
+from stateward.runtime.logs import configure_logging
+from stateward.runtime.manager import Manager
+from stateward.runtime.metrics import Metrics
+from stateward.runtime.reflector import Reflector
+from stateward.runtime.resources import Key
+from stateward.runtime.status import StatusWriter
+from stateward.runtime.store import Store
+from stateward.runtime.transport import Transport
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Process:
+    """What the measurement needs to see of the controller."""
+
+    def __init__(self, expected: int) -> None:
+        self.expected = expected
+        self.requests: Counter[str] = Counter()
+        self.reconciled: set[Key] = set()
+        self.all_reconciled = asyncio.Event()
+
+    def count(self, verb: str, _code: str, _seconds: float) -> None:
+        """One request."""
+        self.requests[verb] += 1
+
+    def done(self, key: Key) -> None:
+        """One reconciliation."""
+        self.reconciled.add(key)
+        if len(self.reconciled) >= self.expected:
+            self.all_reconciled.set()
+
+    def usage(self) -> dict[str, Any]:
+        """CPU since the process began, memory now and at most, requests so far."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        with open("/proc/self/statm") as statm:
+            resident = int(statm.read().split()[1]) * PAGE_BYTES
+        return {
+            "at": time.monotonic(),
+            "cpu": used.ru_utime + used.ru_stime,
+            "memory": resident / 1e6,
+            "peak": used.ru_maxrss * 1024 / 1e6,
+            "requests": dict(self.requests),
+        }
+
+
+async def run(kubeconfig: str, expected: int, field_manager: str) -> int:
+    """The controller, until standard input says stop."""
+    process = Process(expected)
+    metrics = Metrics()
+    async with await Transport.connect(kubeconfig, observe=process.count) as transport:
+        client = Client(transport)
+        elector = Elector(client, namespace="default", name="benchmark")
+        fenced = client.fenced(lambda: elector.leading)
+        store: Store[ServiceInstance] = Store({"backend": lambda obj: (obj.spec.backend_ref.name,)})
+        writer = StatusWriter(fenced, INSTANCES, ServiceInstance, field_manager=field_manager, store=store)
+
+        async def reconcile(key: Key) -> Result:
+            obj = store.get(key)
+            if obj is not None:
+                await writer.write(obj, status(obj, wall_clock()))
+            process.done(key)
+            return Result(timedelta(minutes=10))
+
+        controller = Controller("benchmark", reconcile, workers=8, metrics=metrics)
+        controller.watch(store)
+        manager = Manager(elector=elector)
+        manager.add_reflector(Reflector(client, INSTANCES, ServiceInstance, store))
+        manager.add_controller(controller)
+        running = asyncio.create_task(manager.run())
+        await process.all_reconciled.wait()
+        _answer(process.usage())
+        async for command in _commands():
+            if command == "resync":
+                process.reconciled.clear()
+                process.all_reconciled.clear()
+                for key in store.keys():  # noqa: SIM118 - a store is no mapping
+                    controller.enqueue(key)
+                await process.all_reconciled.wait()
+            if command == "stop":
+                manager.stop()
+                break
+            _answer(process.usage())
+        return await running
+
+
+def _answer(content: dict[str, Any]) -> None:
+    print(json.dumps(content), flush=True)
+
+
+async def _commands() -> Any:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    async for line in reader:
+        yield line.decode().strip()
+    yield "stop"
+
+
+if __name__ == "__main__":
+    configure_logging("console", "warning")
+    sys.exit(asyncio.run(run(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
