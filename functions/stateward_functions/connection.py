@@ -5,7 +5,8 @@ of its own. Nothing in here reaches a log, a result, a condition or a status. Wh
 itself, the Secret has no password and names the secret in AWS Secrets Manager instead.
 
 Credentials that were handed out stay: when a provider stops publishing a password (it does so only at creation), the
-values of the observed Secret are kept.
+values of the observed Secret are kept. A composite with a claim of Crossplane v1 also gets them as its connection
+details, so that `writeConnectionSecretToRef` of the claim works as ever.
 """
 
 from __future__ import annotations
@@ -42,10 +43,8 @@ def key(claim: Claim) -> str:
     return f"{naming.CONNECTION}-{secret_name(claim)}"
 
 
-def render(
-    claim: Claim, plan: Plan, endpoint: Endpoint, managed: Struct | None, observed: Struct | None
-) -> dict[str, Any] | None:
-    """The Secret, or ``None`` while there is nothing to connect to.
+def data(plan: Plan, endpoint: Endpoint, managed: Struct | None, observed: Struct | None) -> dict[str, bytes] | None:
+    """The keys and their values, or ``None`` while there is nothing to connect to.
 
     `endpoint` comes from `aws_endpoint` or `shared_endpoint`, `observed` is the Secret as it stands.
     """
@@ -57,7 +56,7 @@ def render(
     if not username or (plan.backend != AWS and not password):
         return None
     database = aws.DATABASE.encode() if plan.backend == AWS else username
-    data = {
+    found = {
         "type": b"postgresql",
         "provider": plan.backend.encode(),
         "host": endpoint.host.encode(),
@@ -67,16 +66,21 @@ def render(
         "uri": _uri(endpoint, database, username, password),
     }
     if password:
-        data["password"] = password
+        found["password"] = password
     secret_arn = _master_secret(managed)
     if secret_arn:
-        data["masterUserSecretARN"] = secret_arn.encode()
+        found["masterUserSecretARN"] = secret_arn.encode()
+    return found
+
+
+def secret(claim: Claim, entries: Mapping[str, bytes]) -> dict[str, Any]:
+    """The Secret beside the claim."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": secret_name(claim), "namespace": claim.namespace},
         "type": TYPE,
-        "data": {name: base64.b64encode(entry).decode() for name, entry in data.items()},
+        "data": {name: base64.b64encode(entry).decode() for name, entry in entries.items()},
     }
 
 

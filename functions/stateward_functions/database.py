@@ -142,21 +142,24 @@ def _render(request: Any, response: Any, wish: Claim, offered: Plan, agreement: 
         server = offered.shared
         resources = shared.render(wish, offered, server, agreement, before, identifier, naming.sql_name(identifier))
         target = resources[naming.DATABASE]
-        host = server.host if before.managed_ready else ""
+        host = server.host if before.initialized else ""
         endpoint = connection.shared_endpoint(details, host, server.port)
     secret_key = connection.key(wish)
-    secret = connection.render(wish, offered, endpoint, before.managed, past.resource(request, secret_key))
+    entries = connection.data(offered, endpoint, before.managed, past.resource(request, secret_key))
     resources[naming.SERVICE_INSTANCE] = service_instance.render(wish, offered, agreement, before, target, tagged)
-    if secret is not None:
-        resources[secret_key] = secret
+    if entries is not None:
+        resources[secret_key] = connection.secret(wish, entries)
+        if not wish.namespaced:
+            response.desired.composite.connection_details.update(entries)
     for key, resource in resources.items():
         _desire(request, response, key, resource)
-    if secret is None and past.resource(request, secret_key) is not None:
+    if entries is None and past.resource(request, secret_key) is not None:
         keeping.repeat_one(request, response, secret_key)
     _keep_used_group(request, response, before)
     facts = _facts(offered, agreement, before, endpoint, target)
-    facts["connectionSecret"] = connection.secret_name(wish) if secret is not None else None
-    _conclude(response, before, facts, ready=before.managed_ready and secret is not None)
+    published = secret_key in response.desired.resources
+    facts["connectionSecret"] = connection.secret_name(wish) if published else None
+    _conclude(response, before, facts, ready=before.managed_ready and published)
 
 
 def _details(request: Any, key: str) -> Any:

@@ -41,6 +41,21 @@ def test_it_is_composed_from_the_details_of_the_role_and_the_address_of_the_plan
     assert response.status["connectionSecret"] == "orders-connection"
 
 
+def test_a_claim_of_crossplane_v1_can_have_it_the_old_way_too() -> None:
+    response = _shared(Request().legacy_claim())
+    details = response.message.desired.composite.connection_details
+    assert {name: entry.decode() for name, entry in details.items()} == _decoded(response)
+    assert not _shared(Request().claim()).message.desired.composite.connection_details
+
+
+def test_it_stays_while_a_provider_is_away() -> None:
+    request = Request().claim()
+    there = _shared(request)
+    away = request.again(there, database={"status": {"conditions": [{"type": "Ready", "status": "False"}]}}).answer()
+    assert _decoded(away) == _decoded(there)
+    assert away.status["endpoint"] == "db.example.org"
+
+
 def test_it_is_nowhere_else() -> None:
     response = _shared(Request().claim())
     assert PASSWORD not in str(response.status)
