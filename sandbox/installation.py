@@ -10,6 +10,8 @@ import base64
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from sandbox import packages
@@ -37,24 +39,32 @@ def build_and_push(site: Site, turn: Turn) -> str:
     return f"{len(pushed)} packages"
 
 
+@dataclass(frozen=True)
+class _Installed:
+    """What was installed last: the fingerprint of a package's content, and the revision it became."""
+
+    content: str
+    revision: str
+
+
 def install(site: Site, turn: Turn) -> str:
     """Apply providers and configurations, and wait until every package is installed, healthy and served."""
     client = Client(site, "admin")
     wanted = _all(site)
     marker = site.data("crossplane") / "installed.json"
-    installed: dict[str, str] = json.loads(marker.read_text()) if marker.is_file() else {}
+    installed = _read(marker)
     for host in UPSTREAM:
         client.apply(image_config(host, site.address("registry")))
     # What a Configuration depends on is left for Crossplane to find; the rest is applied.
     for package in wanted:
         if _is_root(package):
             client.apply(_object(package))
-    changed = [p for p in wanted if installed.get(p.name, p.fingerprint) != p.fingerprint]
+    changed = [p for p in wanted if p.name in installed and installed[p.name].content != p.fingerprint]
     if changed:
-        _take_new_content(client, changed, turn)
+        _take_new_content(client, changed, installed, turn)
     _wait(lambda: _unhealthy(client, wanted), turn)
     served = wait_served(client, turn, packages=True)
-    write_private(marker, json.dumps({package.name: package.fingerprint for package in wanted}))
+    _write(marker, {p.name: _Installed(p.fingerprint, _revision(client, p)) for p in wanted})
     news = f", {len(changed)} of them with new content" if changed else ""
     return f"{len(wanted)} packages healthy{news}, {served} definitions served"
 
@@ -117,6 +127,16 @@ def shared_server(site: Site) -> list[Object]:
     ]
 
 
+def _read(marker: Path) -> dict[str, _Installed]:
+    if not marker.is_file():
+        return {}
+    return {name: _Installed(**entry) for name, entry in json.loads(marker.read_text()).items()}
+
+
+def _write(marker: Path, installed: dict[str, _Installed]) -> None:
+    write_private(marker, json.dumps({name: asdict(entry) for name, entry in installed.items()}))
+
+
 def _all(site: Site) -> list[Package]:
     return [*packages.provider_packages(site.manifests), *packages.own_packages()]
 
@@ -140,14 +160,16 @@ def _object(package: Package) -> Object:
     }
 
 
-def _take_new_content(client: Client, changed: Sequence[Package], turn: Turn) -> None:
-    """Have Crossplane look at tags whose content changed. A release would carry a new tag; an edit does not."""
-    before = {package.name: _revision(client, package) for package in changed}
+def _take_new_content(client: Client, changed: Sequence[Package], installed: dict[str, _Installed], turn: Turn) -> None:
+    """Have Crossplane look at tags whose content changed. A release would carry a new tag; an edit does not.
+
+    The revision to leave is the recorded one: a core that just started may have moved on by itself.
+    """
     for package in changed:
         client.annotate(object_path(_object(package)), {_ANNOTATION: package.fingerprint})
 
     def unchanged() -> dict[str, str]:
-        same = [package for package in changed if _revision(client, package) == before[package.name]]
+        same = [package for package in changed if _revision(client, package) == installed[package.name].revision]
         return {package.name: "still at its old revision" for package in same}
 
     _wait(unchanged, turn)

@@ -58,11 +58,6 @@ class Kubectl:
         except subprocess.TimeoutExpired as error:
             raise SandboxError(f"kubectl {' '.join(arguments)} gave no answer within {timeout:.0f} s") from error
 
-    def get(self, *arguments: str) -> Object:
-        """One object or list, as JSON."""
-        loaded: Object = json.loads(self("get", *arguments, "-o", "json"))
-        return loaded
-
 
 class Client:
     """A REST client as one of the sandbox's users. Not safe to share between threads."""
