@@ -31,6 +31,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """``None``: not known, for something could not be read."""
     reason: Reason
     message: str
+    looked: bool = True
+    """False before the first look at the Backend since the start."""
 
 
 def known_resource_id(service: ServiceInstance) -> str:
@@ -49,7 +51,8 @@ def locate(service: ServiceInstance, views: Sequence[View]) -> Sighting:
     spec = service.spec
     places = candidates(service, views)
     if not places:
-        return Sighting(found=None, reason=Reason.BACKEND_UNREACHABLE, message=_no_place(service, views))
+        message = _no_place(service, views)
+        return Sighting(found=None, reason=Reason.BACKEND_UNREACHABLE, message=message, looked=bool(views))
     only = places[0] if len(places) == 1 else None
     known = known_resource_id(service)
     if known:

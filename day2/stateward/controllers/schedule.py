@@ -43,31 +43,36 @@ class ScheduleReconciler:
         client: Client,
         stores: Stores,
         plan: Callable[[], Plan | None],
+        whole: Callable[[], bool],
         next_changed: Callable[[Key], None],
         now: Clock,
     ) -> None:
         self._client = client
         self._stores = stores
         self._plan = plan
+        self._whole = whole
         self._next_changed = next_changed
         self._now = now
         self._next: dict[str, Mapping[Key, datetime]] = {}
+        self._worked_out: set[Key] = set()
 
-    def next_backup(self, instance: Key) -> datetime | None:
-        """When the next scheduled backup of an instance is due, by any policy."""
+    def next_backup(self, instance: Key, before: datetime | None) -> datetime | None:
+        """When the next scheduled backup of an instance is due, by any policy; as `before` while that is not known."""
+        if any(Key.of(policy) not in self._worked_out for policy in self._stores.policies if policy.spec.schedule):
+            return before
         return min((due for runs in self._next.values() if (due := runs.get(instance)) is not None), default=None)
 
     async def reconcile(self, key: Key) -> Result:
         """One policy."""
         policy, plan = self._stores.policies.get(key), self._plan()
         if policy is None or policy.spec.schedule is None or policy.metadata.deletion_timestamp is not None:
-            self._remember(key.name, NEVER)
+            self._remember(key, NEVER)
             return Result()
         if plan is None or key.name not in plan.policies:
             return Result()
         problem = schedule_problem(policy)
         if problem is not None or plan.policies[key.name].problems:
-            self._remember(key.name, NEVER)
+            self._remember(key, NEVER)
             return Result()
         now = self._now()
         compiled = compile_schedule(policy.spec.schedule)
@@ -79,7 +84,7 @@ class ScheduleReconciler:
         step = schedule.step(policy, compiled, targets, now)
         for action in step.actions:
             await self._create(action.backup)
-        self._remember(key.name, {Key(*reference): due for reference, due in step.next_runs.items()})
+        self._remember(key, {Key(*reference): due for reference, due in step.next_runs.items()})
         return Result(requeue_after=step.requeue_at - now + LATE if step.requeue_at else None)
 
     def _of(self, plan: Plan, policy: Key) -> list[ServiceInstance]:
@@ -118,15 +123,17 @@ class ScheduleReconciler:
             return
         log.info("scheduled backup created", extra={"backup": str(key)})
 
-    def _remember(self, policy: str, runs: Mapping[Key, datetime]) -> None:
-        before = self._next.get(policy, NEVER)
+    def _remember(self, policy: Key, runs: Mapping[Key, datetime]) -> None:
+        before = self._next.get(policy.name, NEVER)
+        if self._whole():
+            self._worked_out.add(policy)
         if runs:
-            self._next[policy] = runs
+            self._next[policy.name] = runs
         else:
-            self._next.pop(policy, None)
-        for key in before.keys() | runs.keys():
-            if before.get(key) != runs.get(key):
-                self._next_changed(key)
+            self._next.pop(policy.name, None)
+        for instance in before.keys() | runs.keys():
+            if before.get(instance) != runs.get(instance):
+                self._next_changed(instance)
 
 
 def schedule_problem(policy: BackupPolicy) -> Problem | None:

@@ -44,7 +44,7 @@ class ServiceInstanceReconciler:
         connections: Connections,
         writer: StatusWriter[ServiceInstance],
         plan: Callable[[], Plan | None],
-        next_backup: Callable[[Key], datetime | None],
+        next_backup: Callable[[Key, datetime | None], datetime | None],
         now: Clock,
     ) -> None:
         self._stores = stores
@@ -61,13 +61,14 @@ class ServiceInstanceReconciler:
         if service is None:
             return Result()
         plan = self._plan()
+        known = service.status.protection if service.status else None
         summary = plan.instances.get((key.namespace, key.name)) if plan else None
         status = describe(
             service,
             self._sighting(service),
             summary,
             support=self._support(service, summary),
-            next_backup=self._next_backup(key),
+            next_backup=self._next_backup(key, known.next_backup if known else None),
             now=self._now(),
         )
         await self._writer.write(service, status)
@@ -135,8 +136,10 @@ def _observation(before: ServiceInstanceStatus, sighting: Sighting) -> tuple[str
     if sighting.found is not None:
         return (TRUE if sighting.found else FALSE), sighting.reason, sighting.message
     known = find_condition(before.conditions, ConditionType.OBSERVED)
-    if known is not None and known.status != UNKNOWN and sighting.reason is not Reason.UNKNOWN_BACKEND:
-        # A Backend that fails says so itself, once; ten thousand databases need not repeat it.
+    said = known is not None and (known.status != UNKNOWN or not sighting.looked)
+    if known is not None and said and sighting.reason is not Reason.UNKNOWN_BACKEND:
+        # A Backend that fails says so itself, once; ten thousand databases need not repeat it. And what was said before
+        # a restart stays until somebody has looked again.
         return known.status, known.reason, known.message
     return UNKNOWN, sighting.reason, sighting.message
 

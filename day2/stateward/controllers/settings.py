@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -45,7 +46,11 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         description="Operates databases after day 1: observes backends, schedules backups, enforces retention.",
         allow_abbrev=False,
     )
-    parser.add_argument("--kubeconfig", metavar="PATH", help="kubeconfig to use (default: KUBECONFIG, then in-cluster)")
+    parser.add_argument(
+        "--kubeconfig", metavar="PATH", type=_file, help="kubeconfig to use (default: KUBECONFIG, then in-cluster)"
+    )
+        "--kubeconfig", metavar="PATH", type=_file, help="kubeconfig to use (default: KUBECONFIG, then in-cluster)"
+    )
     parser.add_argument(
         "--metrics-address",
         metavar="HOST:PORT",
@@ -94,6 +99,12 @@ def _address(text: str) -> tuple[str, int]:
             f"{text!r} is not HOST:PORT with a port from 0 to 65535, for example 127.0.0.1:8080"
         )
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":8080" means every address, as in Go programs
+
+
+def _file(text: str) -> str:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text} is not a file")
+    return text
 
 
 def _workers(text: str) -> int:

@@ -107,6 +107,7 @@ class _Wiring:
             client=process.writes,
             stores=stores,
             plan=lambda: self._judgement.plan,
+            whole=self._whole,
             next_changed=lambda key: self._services.enqueue(key),
             now=now,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from stateward.controllers.settings import parse
@@ -14,11 +16,12 @@ def test_defaults() -> None:
     assert (settings.log_format, settings.log_level, settings.workers) == ("json", "info", 8)
 
 
-def test_every_flag() -> None:
+def test_every_flag(tmp_path: Path) -> None:
+    (tmp_path / "config").touch()
     settings = parse(
         [
             "--kubeconfig",
-            "/k",
+            str(tmp_path / "config"),
             "--metrics-address",
             "127.0.0.1:0",
             "--no-leader-elect",
@@ -32,7 +35,7 @@ def test_every_flag() -> None:
             "ops",
         ]
     )
-    assert settings.kubeconfig == "/k"
+    assert settings.kubeconfig == str(tmp_path / "config")
     assert (settings.metrics_host, settings.metrics_port) == ("127.0.0.1", 0)
     assert not settings.leader_elect
     assert (settings.log_format, settings.log_level) == ("console", "debug")
@@ -61,6 +64,7 @@ def test_addresses(address: str, host: str, port: int) -> None:
         (["--lease-namespace", "a/b"], "not a namespace"),
         (["--leader"], "--leader"),
         (["surplus"], "surplus"),
+        (["--kubeconfig", "/nowhere/config"], "/nowhere/config is not a file"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
