@@ -49,8 +49,6 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument(
         "--kubeconfig", metavar="PATH", type=_file, help="kubeconfig to use (default: KUBECONFIG, then in-cluster)"
     )
-        "--kubeconfig", metavar="PATH", type=_file, help="kubeconfig to use (default: KUBECONFIG, then in-cluster)"
-    )
     parser.add_argument(
         "--metrics-address",
         metavar="HOST:PORT",
