@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,9 @@ from sandbox.supervisor import State
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 an error or (for `status`) not everything ready."""
     options = _parser().parse_args(arguments)
+    # Asked to end in either way, a command stops what it had started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return int(options.act(options))
     except BrokenPipeError:

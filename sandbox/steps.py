@@ -23,10 +23,20 @@ class CancelledStepError(Exception):
 
 @dataclass(frozen=True)
 class Turn:
-    """What a running step is given: a way to say how it goes, and whether to give up."""
+    """What a running step is given: a way to say how it goes, and whether to give up.
 
-    note: Callable[[str], None]
+    Both ways of using it raise CancelledStepError once the run is over, so that a step which reports
+    or waits ends soon.
+    """
+
+    show: Callable[[str], None]
     cancelled: threading.Event
+
+    def note(self, text: str) -> None:
+        """Say how the step goes."""
+        if self.cancelled.is_set():
+            raise CancelledStepError
+        self.show(text)
 
     def pause(self, seconds: float) -> None:
         """Sleep, unless the run is over: then raises CancelledStepError."""
@@ -97,6 +107,8 @@ def run(steps: Sequence[Step], progress: Progress, at_once: int = 12) -> dict[st
 
 
 def _run(step: Step, progress: Progress, cancelled: threading.Event) -> float:
+    if cancelled.is_set():  # it waited for a free thread, and is not worth starting any more
+        raise CancelledStepError
     begun = time.monotonic()
     progress.start(step.name)
     try:

@@ -17,6 +17,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -228,11 +229,15 @@ def _compile(program: Program, go: go_toolchain.Go, into: Path, log: Path, note:
             text=True,
         ) as process:
             os.setpriority(os.PRIO_PROCESS, process.pid, 5)  # the machine stays usable meanwhile
-            for line in process.stdout or ():
-                output.write(line)
-                if not line.startswith("go: "):  # with -v, one line per package that was compiled
-                    compiled += 1
-                    note(f"{program.version}: {compiled} packages compiled")
+            try:
+                for line in process.stdout or ():
+                    output.write(line)
+                    if not line.startswith("go: "):  # with -v, one line per package that was compiled
+                        compiled += 1
+                        note(f"{program.version}: {compiled} packages compiled")
+            except BaseException:  # whoever listens wants no more: the compiler must not go on alone
+                process.send_signal(signal.SIGINT)
+                raise
     if process.returncode != 0:
         raise SandboxError(
             f"building {program.name} {program.version} failed; the whole output is in {log}\n{_tail(log)}"

@@ -52,6 +52,33 @@ def test_after_a_failure_nothing_new_starts_and_what_waits_gives_up() -> None:
     assert order == []
 
 
+def test_a_step_that_reports_gives_up_after_a_failure() -> None:
+    reporting = threading.Event()
+
+    def fail(_: Turn) -> str:
+        reporting.wait(10)
+        raise SandboxError("no luck")
+
+    def report(turn: Turn) -> str:
+        while True:
+            turn.note("still at it")
+            reporting.set()
+
+    with pytest.raises(SandboxError, match="no luck"):
+        steps.run([Step("fails", fail), Step("reports", report)], Silent())
+
+
+def test_a_step_that_never_got_a_thread_is_not_started_after_a_failure() -> None:
+    order: list[str] = []
+
+    def fail(_: Turn) -> str:
+        raise SandboxError("no luck")
+
+    with pytest.raises(SandboxError, match="no luck"):
+        steps.run([Step("fails", fail), step("later", order=order)], Silent(), at_once=1)
+    assert order == []
+
+
 def test_a_circle_is_an_error_and_not_a_wait() -> None:
     with pytest.raises(SandboxError, match="need each other: a, b"):
         steps.run([step("a", "b"), step("b", "a")], Silent())
