@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -69,3 +70,14 @@ def test_metrics_are_read_with_their_labels(generate: ModuleType) -> None:
     )
     assert "| `stateward_x_total` | counter | `a`, `b` | Things. |" in page
     assert "| `stateward_y` | gauge |  | Y. |" in page
+
+
+def test_the_troubleshooting_page_names_types_and_reasons_that_exist() -> None:
+    from stateward.api.conditions import ConditionType, Reason
+
+    page = (ROOT / "docs" / "troubleshoot.md").read_text()
+    rows = re.findall(r"^\| `(\w+)=\w+`(?: ((?:`\w+`(?:, )?)+))?", page, re.M)
+    assert len(rows) > 10
+    assert {kind for kind, _ in rows} <= {kind.value for kind in ConditionType}
+    named = {reason for _, reasons in rows for reason in re.findall(r"`(\w+)`", reasons)}
+    assert named <= {reason.value for reason in Reason}
