@@ -70,6 +70,9 @@ def test_credentials_stay_when_the_provider_stops_publishing_them() -> None:
     request.again(first)
     request.message.observed.resources["role"].connection_details.clear()
     assert _decoded(request.answer()) == _decoded(first)
+    moved = {**SHARED_PLAN, "shared": {**SHARED_PLAN["shared"], "port": 6543}}
+    found = _decoded(request.plan(moved).answer())
+    assert (found["port"], found["password"]) == ("6543", PASSWORD)
 
 
 def test_there_is_no_secret_before_there_is_something_to_connect_to() -> None:
