@@ -59,6 +59,13 @@ def test_sharing_that_is_not_read_yet_is_left_to_the_second_look() -> None:
     assert deleted(plan_of([NEW, odd(shared=None)], NINETY)) == ["old"]
 
 
+@pytest.mark.parametrize("change", [{"settled": False}, {"restorable": False}, {"foreign": True}, {"taken_at": None}])
+def test_a_point_that_may_be_of_no_use_counts_for_no_floor_and_no_count(change: dict[str, object]) -> None:
+    useless = msgspec.structs.replace(NEW, **change)
+    assert verdict_of(plan_of([useless, OLD], NINETY), "old").outcome is Outcome.FLOOR
+    assert verdict_of(plan_of([useless, OLD], a_policy(last=1)), "old").outcome is Outcome.KEEP
+
+
 def test_points_of_another_kind_are_the_backends_own() -> None:
     automated, recovery = odd(kind=PointKind.AUTOMATED), odd(name="older", kind=PointKind.AWS_BACKUP)
     plan = plan_of([NEW, automated, recovery], NINETY)
@@ -131,6 +138,15 @@ def test_another_database_under_the_old_name_inherits_no_points() -> None:
     reborn = an_instance("orders", resource_id="db-REBORN")
     plan = decide_on(evidence_of([reborn], [NEW, OLD]))
     assert codes(verdict_of(plan, "old")) == [Code.OWNER_NOT_FOUND]
+
+
+def test_a_copy_in_another_region_does_not_belong_to_the_database_here() -> None:
+    ages = {"copy-new": days(1), "copy-old": days(100)}
+    copies = [a_point(name, of=ORDERS, location=THERE, age=age) for name, age in ages.items()]
+    plan = decide_on(evidence_of([ORDERS], [OLD], listings=[a_listing([], copies, location=THERE)]))
+    assert codes(verdict_of(plan, "copy-old")) == [Code.OWNER_NOT_FOUND]
+    assert verdict_of(plan, "old").outcome is Outcome.FLOOR
+    assert plan.instances[("shop", "orders")].protection.restore_points == 1
 
 
 def test_a_name_alone_never_joins() -> None:
