@@ -105,7 +105,15 @@ def test_a_place_that_is_not_known_yet_is_unknown() -> None:
     assert answer(unseen, regions=("eu-west-1",)) is Match.YES
 
 
-@pytest.mark.parametrize("expression", ['instance.tags["absent"] == "x"', 'int(instance.tags["team"]) > 3'])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'instance.tags["absent"] == "x"',
+        'int(instance.tags["team"]) > 3',
+        'instance.name == "orders" ? 1 : true',
+        'instance.name == "orders" ? 0 : true',
+    ],
+)
 def test_an_expression_that_fails_on_an_instance_is_unknown(expression: str) -> None:
     match, why = compile_selector(Selector(expression=expression)).answer(ORDERS)
     assert match is Match.UNKNOWN
