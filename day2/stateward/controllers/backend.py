@@ -28,6 +28,8 @@ from stateward.runtime.resources import Key
 from stateward.runtime.store import Change, Store
 
 LEAST_INTERVAL = timedelta(seconds=10)
+CREDENTIALS_INTERVAL = timedelta(seconds=30)
+"""How soon a Secret that was missing is looked for again."""
 
 log = logging.getLogger("stateward.backend")
 
@@ -92,8 +94,7 @@ class BackendReconciler:
             raise
         except StewardError as error:
             self._unusable(backend, error, locations)
-            wait = max(error.after, LEAST_INTERVAL) if isinstance(error, Retryable) else interval
-            return Result(requeue_after=min(wait, interval))
+            return Result(requeue_after=min(_patience(error), interval))
         self._problems.clear(key.name)
         for location in locations:
             self._look_at(location)
@@ -113,6 +114,14 @@ class BackendReconciler:
         if isinstance(error, Terminal) and error.reason is Reason.CREDENTIALS_MISSING:
             self._connections.close(name)
         self._changed(name)
+
+
+def _patience(error: StewardError) -> timedelta:
+    """How long to wait after a failure: what asks the API server alone may be asked again soon."""
+    if isinstance(error, Retryable):
+        return max(error.after, LEAST_INTERVAL)
+    missing = isinstance(error, Terminal) and error.reason is Reason.CREDENTIALS_MISSING
+    return CREDENTIALS_INTERVAL if missing else timedelta.max
 
 
 def resync_interval(backend: Backend) -> timedelta:

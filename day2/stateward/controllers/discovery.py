@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 
 from stateward.api import names
+from stateward.api.conditions import Reason
+from stateward.api.errors import Terminal
 from stateward.api.evidence import Location
 from stateward.api.models import Backend, ServiceInstance
 from stateward.controllers.discovered import discover
@@ -74,7 +76,14 @@ class DiscoveryReconciler:
             "spec": msgspec.to_builtins(service.spec) | {"deletionPolicy": service.spec.deletion_policy},
         }
         self._applied = {each: at for each, at in self._applied.items() if now - at < WATCH_LAG} | {key: now}
-        await self._client.apply(SERVICES, key, body, field_manager=FIELD_MANAGER, force=True)
+        try:
+            await self._client.apply(SERVICES, key, body, field_manager=FIELD_MANAGER, force=True)
+        except NotFound as error:
+            raise Terminal(
+                f"namespace {key.namespace} does not exist: create it, or name another in spec.discovery.namespace of "
+                f"Backend {service.spec.backend_ref.name}",
+                reason=Reason.NOT_FOUND,
+            ) from error
         log.info("database discovered", extra={"service_instance": str(key), "resource_id": service.spec.resource_id})
 
     async def _remove(self, service: ServiceInstance) -> None:

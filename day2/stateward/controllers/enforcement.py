@@ -81,8 +81,11 @@ class EnforcementReconciler:
         if self._stores.services.unreadable:
             log.warning("nothing is deleted while a ServiceInstance cannot be read", extra={"backend": key.name})
             return Reconciled()
-        plan = await self._judgement.newest()
-        locations = driver.locations()
+        plan, locations = self._judgement.plan, driver.locations()
+        if plan is None:
+            return Reconciled()
+        if any(plan.deletions(location) for location in locations):
+            plan = await self._judgement.newest()
         results: dict[PointKey, Result] = {}
         gone: dict[Location, list[RestorePoint]] = {}
         try:
@@ -92,11 +95,9 @@ class EnforcementReconciler:
                     break
                 before = backend.status.enforcement if backend.status else None
                 step = enforcement.step(before, plan, locations, results, self._now())
-                if not step.actions:
-                    self._forget(gone)
-                    await self._say(key, step.status, await self._judgement.newest(), locations)
-                    return Reconciled(requeue_after=step.requeue_at - self._now() if step.requeue_at else None)
                 await self._say(key, step.status, plan, locations)
+                if not step.actions:
+                    return Reconciled(requeue_after=step.requeue_at - self._now() if step.requeue_at else None)
                 for batch in step.actions:
                     results |= await self._batch(driver, plan, batch, gone)
         finally:
@@ -108,6 +109,7 @@ class EnforcementReconciler:
         """Take what was deleted out of the evidence, and have it confirmed by a look."""
         for location, points in gone.items():
             self._inventory.remove(location, points)
+            self._judgement.outdated()
             self._deleted(location)
         gone.clear()
 

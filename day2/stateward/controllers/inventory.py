@@ -72,54 +72,55 @@ class Inventory:
     """The views of all locations. Touched by the event loop only."""
 
     def __init__(self) -> None:
-        self._views: dict[Location, View] = {}
+        self._views: dict[str, dict[Location, View]] = {}
 
     def get(self, location: Location) -> View | None:
-        return self._views.get(location)
+        return self._views.get(location.backend, {}).get(location)
 
     def of_backend(self, backend: str) -> tuple[View, ...]:
-        """Views of one Backend's locations, in the locations' order."""
-        return tuple(self._views[at] for at in sorted(self._views) if at.backend == backend)
+        """Views of one Backend's locations, in the order in which they were first seen."""
+        return tuple(self._views.get(backend, {}).values())
 
     def __iter__(self) -> Iterator[View]:
-        return iter(tuple(self._views.values()))
+        return iter([view for views in self._views.values() for view in views.values()])
 
     def record(self, listing: Listing) -> View:
         """Take in what a look brought, complete or not."""
         if listing.complete:
-            view = View(listing.location, Look(at=listing.taken_at, complete=True), listing)
-        else:
-            reached = bool(listing.instances or listing.points)
-            look = Look(
-                at=listing.taken_at,
-                complete=False,
-                reason=Reason.INCOMPLETE if reached else Reason.BACKEND_UNREACHABLE,
-                problem=listing.problem,
-                reached=reached,
-            )
-            before = self._views.get(listing.location)
-            view = before.with_look(look, listing) if before else View(listing.location, look, None, listing)
-        self._views[listing.location] = view
-        return view
+            look = Look(at=listing.taken_at, complete=True)
+            return self._keep(View(listing.location, look, listing))
+        reached = bool(listing.instances or listing.points)
+        look = Look(
+            at=listing.taken_at,
+            complete=False,
+            reason=Reason.INCOMPLETE if reached else Reason.BACKEND_UNREACHABLE,
+            problem=listing.problem,
+            reached=reached,
+        )
+        before = self.get(listing.location)
+        return self._keep(before.with_look(look, listing) if before else View(listing.location, look, None, listing))
 
     def record_failure(self, location: Location, look: Look) -> View:
         """Take in that a location could not be looked at; what was seen before stays, marked stale."""
-        before = self._views.get(location)
-        view = before.with_look(look, None) if before else View(location, look, None)
-        self._views[location] = view
-        return view
+        before = self.get(location)
+        return self._keep(before.with_look(look, None) if before else View(location, look, None))
 
     def remove(self, location: Location, gone: Iterable[RestorePoint]) -> None:
         """Take restore points out that were verified to be gone, until the next look shows it."""
-        view = self._views.get(location)
+        view = self.get(location)
         if view is None or view.listing is None:
             return
         lost = {(point.name, point.kind, point.resource_kind) for point in gone}
         points = tuple(p for p in view.listing.points if (p.name, p.kind, p.resource_kind) not in lost)
-        self._views[location] = View(location, view.look, msgspec.structs.replace(view.listing, points=points))
+        self._keep(View(location, view.look, msgspec.structs.replace(view.listing, points=points)))
 
     def forget(self, backend: str, keep: Iterable[Location] = ()) -> None:
         """Drop the locations of a Backend that it no longer names. Nothing on the backend is touched."""
         kept = set(keep)
-        for location in [at for at in self._views if at.backend == backend and at not in kept]:
-            del self._views[location]
+        views = {at: view for at, view in self._views.pop(backend, {}).items() if at in kept}
+        if views:
+            self._views[backend] = views
+
+    def _keep(self, view: View) -> View:
+        self._views.setdefault(view.location.backend, {})[view.location] = view
+        return view

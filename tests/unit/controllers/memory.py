@@ -1,0 +1,145 @@
+"""An API server in memory, as far as the controllers use it: lists, server-side apply of a status, creation.
+
+It keeps objects as structs and answers as the real one does, with a new resource version. What its caches have been
+told is up to the test: that a cache may be behind is the point of some of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from stateward.api.evidence import Listing, Location, RestorePoint
+from stateward.api.models import Backend, Backup, BackupPolicy, Hold, ServiceInstance
+from stateward.controllers.connections import Connection, Connections
+from stateward.controllers.kinds import Stores
+from stateward.drivers.base import Capability, DeleteOutcome, DeleteState, SnapshotRequest
+from stateward.runtime.client import Listing as ApiListing
+from stateward.runtime.failures import AlreadyExists
+from stateward.runtime.resources import Key, Resource
+
+_TYPES: Mapping[str, Any] = {
+    "Backend": Backend,
+    "BackupPolicy": BackupPolicy,
+    "Hold": Hold,
+    "ServiceInstance": ServiceInstance,
+    "Backup": Backup,
+}
+
+
+class MemoryApi:
+    """Objects by kind and key, and every write that was made."""
+
+    def __init__(self, *objects: Any) -> None:
+        self._objects: dict[tuple[str, Key], Any] = {}
+        self._version = 0
+        self.writes: list[tuple[str, str, Any]] = []
+        for obj in objects:
+            self.put(obj)
+
+    def put(self, obj: Any) -> Any:
+        self._version += 1
+        metadata = msgspec.structs.replace(obj.metadata, resource_version=str(self._version))
+        stored = msgspec.structs.replace(obj, metadata=metadata)
+        self._objects[type(obj).__name__, Key.of(obj)] = stored
+        return stored
+
+    def fill(self, stores: Stores) -> None:
+        """Tell the caches everything."""
+        for kind, store in (
+            ("Backend", stores.backends),
+            ("BackupPolicy", stores.policies),
+            ("Hold", stores.holds),
+            ("ServiceInstance", stores.services),
+            ("Backup", stores.backups),
+        ):
+            store.replace([obj for (of, _), obj in self._objects.items() if of == kind])
+
+    async def list(self, resource: Resource, _type: Any) -> ApiListing[Any]:
+        return ApiListing(
+            [obj for (kind, _), obj in self._objects.items() if kind == resource.kind], str(self._version)
+        )
+
+    async def apply(
+        self, resource: Resource, key: Key, body: Mapping[str, Any], *, subresource: str = "", **_: Any
+    ) -> bytes:
+        status = body["status"]
+        self.writes.append((f"{resource.kind}/{subresource}", str(key), status))
+        before = self._objects[resource.kind, key]
+        return msgspec.json.encode(self.put(msgspec.structs.replace(before, status=status)))
+
+    async def create(self, resource: Resource, obj: Any, *, namespace: str = "", **_: Any) -> bytes:
+        if (resource.kind, Key.of(obj)) in self._objects:
+            raise AlreadyExists(f"{obj.metadata.name} exists already")
+        self.writes.append((resource.kind, obj.metadata.name, obj))
+        return msgspec.json.encode(self.put(obj))
+
+
+class Events:
+    """Takes events and keeps them."""
+
+    def __init__(self) -> None:
+        self.emitted: list[dict[str, Any]] = []
+
+    async def emit(self, _resource: Resource, obj: Any, **event: Any) -> None:
+        self.emitted.append({"name": obj.metadata.name} | event)
+
+
+class Pool:
+    """Runs a blocking call at once."""
+
+    async def run(self, function: Any, *arguments: Any) -> Any:
+        return function(*arguments)
+
+
+class Estate:
+    """A driver over restore points in memory."""
+
+    def __init__(self, listing: Listing, *, snapshots: bool = True) -> None:
+        self.points = {point.name: point for point in listing.points}
+        self.location = listing.location
+        self.deleted: list[str] = []
+        self.taken: list[SnapshotRequest] = []
+        self.refusal: Exception | None = None
+        able = {Capability.OBSERVE, Capability.DELETE_RESTORE_POINT}
+        self.capabilities = frozenset(able | {Capability.SNAPSHOT} if snapshots else {Capability.OBSERVE})
+
+    def locations(self) -> tuple[Location, ...]:
+        return (self.location,)
+
+    def check(self) -> None:
+        return None
+
+    def observe(self, location: Location) -> Listing:
+        raise NotImplementedError(location)
+
+    def refresh(self, points: Sequence[RestorePoint]) -> tuple[RestorePoint | None, ...]:
+        if self.refusal is not None:
+            raise self.refusal
+        found = (self.points.get(point.name) for point in points)
+        return tuple(msgspec.structs.replace(point, shared=False) if point else None for point in found)
+
+    def take(self, request: SnapshotRequest) -> RestorePoint:
+        raise NotImplementedError(request)
+
+    def find(self, location: Location, name: str, resource_kind: str = "DBInstance") -> RestorePoint | None:
+        return self.points.get(name)
+
+    def delete(self, points: Sequence[RestorePoint]) -> tuple[DeleteOutcome, ...]:
+        for point in points:
+            del self.points[point.name]
+            self.deleted.append(point.name)
+        return tuple(DeleteOutcome(point=point, state=DeleteState.DELETED) for point in points)
+
+
+def connected(name: str, driver: Any) -> Connections:
+    """Connections with one driver in use."""
+
+    async def no_secret(_reference: Any) -> Mapping[str, str]:
+        return {}
+
+    connections = Connections(no_secret, lambda _backend, _secret: driver)
+    connections._open[name] = Connection(driver, "")
+    return connections

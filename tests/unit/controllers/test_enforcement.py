@@ -1,0 +1,203 @@
+"""A pass deletes what its plan, a second look and the newest rules all let go, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from stateward.api.errors import Retryable
+from stateward.api.models import (
+    Backend,
+    BackupPolicy,
+    BackupPolicySpec,
+    Enforcement,
+    Hold,
+    HoldSpec,
+    ObjectMeta,
+    Retention,
+    Selector,
+)
+from stateward.controllers.deletions import DeletionRecord
+from stateward.controllers.editing import StatusEditor
+from stateward.controllers.enforcement import EnforcementReconciler
+from stateward.controllers.inventory import Inventory
+from stateward.controllers.kinds import BACKENDS, Stores
+from stateward.controllers.retention import Judgement
+from stateward.runtime.resources import Key
+from stateward.runtime.status import StatusWriter
+from tests.unit.controllers.evidence import NOW, aws_backend, instance, listing, point, service
+from tests.unit.controllers.memory import Estate, Events, MemoryApi, Pool, connected
+
+AGES = (1, 40, 100, 120, 140)
+
+
+def aged(days: int) -> Any:
+    return point(f"orders-{days}", taken_at=NOW - timedelta(days=days))
+
+
+def policy(**spec: Any) -> BackupPolicy:
+    given: dict[str, Any] = {
+        "mode": "Enforce",
+        "selector": Selector(),
+        "retention": Retention(keep_within="P90D"),
+    } | spec
+    return BackupPolicy(
+        metadata=ObjectMeta(name="ninety", uid="uid-ninety", generation=1),
+        spec=BackupPolicySpec(**({"max_deletes_percent": 100} | given)),
+    )
+
+
+HOLD = Hold(
+    metadata=ObjectMeta(name="case", uid="uid-case", generation=1), spec=HoldSpec(reason="case", selector=Selector())
+)
+
+
+class Stage:
+    """One Backend with one database and five snapshots, three of them due."""
+
+    def __init__(self, *rules: Any, going_on: Callable[[], bool] = lambda: True) -> None:
+        seen = listing(instance(), points=tuple(aged(days) for days in AGES))
+        backend = aws_backend(regions=("eu-west-1",))
+        owned = service(status={"resource_id": "db-ORDERS"})
+        self.api = MemoryApi(backend, owned, *(rules or (policy(),)))
+        self.stores = Stores()
+        self.api.fill(self.stores)
+        self.inventory = Inventory()
+        self.inventory.record(seen)
+        self.driver = Estate(seen)
+        self.events = Events()
+        self.relisted: list[Any] = []
+        self.going_on = going_on
+        self.judgement = Judgement(stores=self.stores, inventory=self.inventory, now=self.now)
+
+    def now(self) -> datetime:
+        return NOW
+
+    async def run(self) -> None:
+        await self.judgement.newest()
+        api: Any = self.api
+        pool: Any = Pool()
+        events: Any = self.events
+        writer = StatusWriter(api, BACKENDS, Backend, field_manager="test", store=self.stores.backends)
+        await EnforcementReconciler(
+            client=api,
+            stores=self.stores,
+            inventory=self.inventory,
+            connections=connected("one", self.driver),
+            judgement=self.judgement,
+            editor=StatusEditor(self.stores.backends, writer),
+            pool=pool,
+            record=DeletionRecord(self.stores, events),
+            now=self.now,
+            going_on=self.going_on,
+            deleted=self.relisted.append,
+        ).reconcile(Key("", "one"))
+
+    @property
+    def last(self) -> Enforcement:
+        backend = self.stores.backends.get(Key("", "one"))
+        assert backend is not None
+        assert backend.status is not None
+        assert backend.status.enforcement is not None
+        return backend.status.enforcement
+
+    def reasons(self) -> list[str]:
+        return [each.reason for _, _, status in self.api.writes for each in status.conditions]
+
+
+def test_the_pass_is_on_record_before_and_after() -> None:
+    stage = Stage()
+    asyncio.run(stage.run())
+    assert sorted(stage.driver.deleted) == ["orders-100", "orders-120", "orders-140"]
+    phases = [status.enforcement.phase for _, _, status in stage.api.writes]
+    assert phases == ["Deleting", "Done"]
+    assert stage.reasons() == ["Deleting", "Deleted"]
+    assert (stage.last.planned, stage.last.deleted) == (3, 3)
+    assert stage.relisted == [stage.driver.location]
+    (event,) = stage.events.emitted
+    assert "orders-100" in event["note"]
+    assert "ninety" in event["note"]
+
+
+def test_a_second_pass_with_nothing_due_writes_nothing() -> None:
+    stage = Stage()
+    for _ in range(3):
+        asyncio.run(stage.run())
+    assert stage.reasons() == ["Deleting", "Deleted", "NothingDue"]
+
+
+def test_a_hold_that_the_cache_has_not_seen_yet_holds() -> None:
+    stage = Stage()
+    stage.api.put(HOLD)
+    asyncio.run(stage.run())
+    assert stage.driver.deleted == []
+    assert (stage.last.phase, stage.last.deferred) == ("Partial", 3)
+
+
+def test_an_instance_that_changed_during_the_pass_is_decided_on_again() -> None:
+    labelled = policy(selector=Selector(match_labels={"tier": "scratch"}))
+    stage = Stage(labelled)
+    stage.stores.services.upsert(service(labels={"tier": "scratch"}, status={"resource_id": "db-ORDERS"}))
+    asyncio.run(stage.judgement.newest())
+    refresh = stage.driver.refresh
+
+    def relabelled(points: Any) -> Any:
+        changed = service(labels={"tier": "production"}, status={"resource_id": "db-ORDERS"})
+        stage.stores.services.upsert(stage.api.put(changed))
+        stage.judgement.outdated()
+        return refresh(points)
+
+    stage.driver.refresh = relabelled  # type: ignore[method-assign]  # what happens meanwhile
+    asyncio.run(stage.run())
+    assert stage.driver.deleted == []
+
+
+def test_what_cannot_be_read_again_is_not_deleted() -> None:
+    stage = Stage()
+    stage.driver.refusal = Retryable("throttled")
+    asyncio.run(stage.run())
+    assert stage.driver.deleted == []
+    assert (stage.last.phase, stage.last.deferred) == ("Partial", 3)
+    assert "throttled" in stage.last.message
+
+
+def test_audit_deletes_nothing_and_says_so() -> None:
+    stage = Stage(policy(mode="Audit"))
+    asyncio.run(stage.run())
+    assert stage.driver.deleted == []
+    assert stage.reasons() == ["Audit"]
+
+
+def test_an_unreadable_service_instance_stops_all_deleting() -> None:
+    stage = Stage()
+    stage.stores.services.mark_unreadable(Key("team", "mystery"), "Expected `str`, got `int` - at `$.spec.engine`")
+    asyncio.run(stage.run())
+    assert stage.driver.deleted == []
+
+
+def test_an_unreadable_policy_stops_all_deleting() -> None:
+    stage = Stage()
+    stage.stores.policies.mark_unreadable(Key("", "mystery"), "Expected `str`, got `int` - at `$.spec.mode`")
+    asyncio.run(stage.run())
+    assert stage.driver.deleted == []
+
+
+def test_a_location_not_looked_at_since_the_start_keeps_the_whole_backend() -> None:
+    stage = Stage()
+    stage.inventory.forget("one")
+    asyncio.run(stage.run())
+    assert stage.driver.deleted == []
+    assert stage.api.writes == []
+
+
+def test_to_be_stopped_leaves_the_pass_on_record_for_the_next_one() -> None:
+    answers = iter([True, False])
+    stage = Stage(going_on=lambda: next(answers, False))
+    asyncio.run(stage.run())
+    assert stage.last.phase == "Deleting"
+    stage.going_on = lambda: True
+    asyncio.run(stage.run())
+    assert stage.last.phase == "Done"
+    assert len(stage.driver.points) == 2
