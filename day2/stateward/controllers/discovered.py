@@ -23,7 +23,8 @@ from stateward.controllers.identity import known_resource_id
 from stateward.controllers.inventory import View
 
 DISCOVERED = "Discovered"
-_CREATING = "creating"
+_PASSING = ("creating", "deleting")
+"""States of a database that is not there yet, or about to go: a listing must not enrol what its claim just deleted."""
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
@@ -62,7 +63,7 @@ def discover(view: View, services: Iterable[ServiceInstance], namespace: str) ->
         for instance in view.by_resource_id.values()
         if instance.resource_id not in by_id
         and (instance.resource_kind, instance.identifier) not in by_name
-        and instance.state != _CREATING
+        and instance.state not in _PASSING
         and instance.tags is not None
     ]
     changed = [

@@ -57,6 +57,10 @@ def test_a_database_that_is_being_created_waits_for_its_claim() -> None:
     assert discover(view(instance(state="creating")), [], "discovered").apply == ()
 
 
+def test_a_database_that_its_claim_has_just_deleted_is_not_enrolled() -> None:
+    assert discover(view(instance(state="deleting")), [], "discovered").apply == ()
+
+
 def test_a_database_whose_tags_cannot_be_read_is_not_enrolled_without_its_environment() -> None:
     assert discover(view(instance(tags=None)), [], "discovered").apply == ()
 
