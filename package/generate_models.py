@@ -109,6 +109,7 @@ def shape(schema: Any) -> str:
             keys = (k for k in node if named or not (k == "description" or k.startswith("x-kubernetes")))
             return {k: strip(node[k], k == "properties" and not named) for k in keys}
         return [strip(item) for item in node] if isinstance(node, list) else node
+
     return json.dumps(strip(schema), sort_keys=True)
 
 
@@ -142,7 +143,7 @@ class Generator:
         required = schema.get("required", [])
         fields = [self.field(path, k, v, k in required) for k, v in schema["properties"].items()]
         text = DESCRIPTIONS.get(name) or schema.get("description") or f"{'.'.join(parts)} of a {kind}."
-        head = f"class {name}(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=\"camel\"):\n"
+        head = f'class {name}(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):\n'
         self.by_shape[key] = name
         self.classes[name] = head + docstring(text, "    ") + "\n" + "".join(fields)
         return name
@@ -216,8 +217,9 @@ def main(arguments: list[str]) -> int:
         TARGET.write_text(wanted, encoding="utf-8")
     elif wanted != found:
         relative = str(TARGET.relative_to(ROOT))
-        sys.stdout.writelines(difflib.unified_diff(
-            found.splitlines(True), wanted.splitlines(True), relative, "package/crds say"))
+        sys.stdout.writelines(
+            difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), relative, "package/crds say")
+        )
         sys.stderr.write(f"{relative} is not what package/crds say; run: python package/generate_models.py\n")
         return 1
     return 0

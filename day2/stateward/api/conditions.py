@@ -47,7 +47,10 @@ class Reason(StrEnum):
     INVALID_EXPRESSION = "InvalidExpression", "The CEL expression does not compile, or failed on an instance."
     INVALID_SCHEDULE = "InvalidSchedule", "The cron expression or its time zone cannot be used."
     INVALID_RETENTION = "InvalidRetention", "A retention field cannot be used."
-    MALFORMED_INPUT = "MalformedInput", "The input of the composition's step, or the composite, has not the expected shape."
+    MALFORMED_INPUT = (
+        "MalformedInput",
+        "The input of the composition's step, or the composite, has not the expected shape.",
+    )
     UNKNOWN_PLAN = "UnknownPlan", "No ServicePlan has the name in spec.plan."
     PLAN_LIMIT_EXCEEDED = "PlanLimitExceeded", "The claim asks for more than its plan allows."
     BACKEND_CHANGED = "BackendChanged", "The plan now names another backend than the one that holds the database."
@@ -63,7 +66,10 @@ class Reason(StrEnum):
     NOT_FOUND = "NotFound", "The backend was listed completely and the database is not there."
     IDENTITY_CHANGED = "IdentityChanged", "Another database now stands behind the identifier."
     UNKNOWN_BACKEND = "UnknownBackend", "No Backend has the name in spec.backendRef."
-    BACKEND_UNREACHABLE = "BackendUnreachable", "The backend could not be listed; nothing is concluded and nothing deleted."
+    BACKEND_UNREACHABLE = (
+        "BackendUnreachable",
+        "The backend could not be listed; nothing is concluded and nothing deleted.",
+    )
     ROLE_REFUSED = "RoleRefused", "The role cannot be assumed."
     WRONG_ACCOUNT = "WrongAccount", "The credentials lead to another account than the Backend names."
     CREDENTIALS_MISSING = "CredentialsMissing", "The credentials Secret is missing or lacks a key."
@@ -74,7 +80,10 @@ class Reason(StrEnum):
     DELETING = "Deleting", "A pass is deleting; a restart resumes it."
     DELETED = "Deleted", "All that was due was deleted and verified to be gone."
     PARTIAL = "Partial", "Some deletes were refused or deferred; the message counts them."
-    BLAST_RADIUS = "BlastRadius", "The pass would delete more than a policy's maxDeletesPercent; it was refused as a whole."
+    BLAST_RADIUS = (
+        "BlastRadius",
+        "The pass would delete more than a policy's maxDeletesPercent; it was refused as a whole.",
+    )
     CAPABILITIES_MET = "CapabilitiesMet", "The backend can do all that the matching policies ask."
     WAITING = "Waiting", "Work goes on; nothing is wrong."
     REQUESTED = "Requested", "The restore point was asked for and is being made."

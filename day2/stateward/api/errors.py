@@ -15,7 +15,7 @@ class StewardError(Exception):
     """Root of all errors that are expected and shown to a reader as they are."""
 
 
-class Retryable(StewardError):
+class Retryable(StewardError):  # noqa: N818 - named for what the receiver does about it
     """It may work later without anybody doing anything; `after` is the least wait that makes sense."""
 
     def __init__(self, message: str, *, after: timedelta = timedelta(seconds=30)) -> None:
@@ -23,7 +23,7 @@ class Retryable(StewardError):
         self.after = after
 
 
-class Terminal(StewardError):
+class Terminal(StewardError):  # noqa: N818 - named for what the receiver does about it
     """It will not work until somebody changes something; `reason` is the condition's."""
 
     def __init__(self, message: str, *, reason: Reason) -> None:
@@ -31,7 +31,7 @@ class Terminal(StewardError):
         self.reason = reason
 
 
-class Blocked(StewardError):
+class Blocked(StewardError):  # noqa: N818 - named for what the receiver does about it
     """Something else has to end first; `by` names it (a quota, an operation, an object)."""
 
     def __init__(self, message: str, *, by: str) -> None:

@@ -1,9 +1,8 @@
 """What was seen on a backend: instances, restore points, and how complete the look was.
 
-Drivers produce evidence, policies decide on it; neither knows the other. Everything here is immutable. Three values are
-kept apart on purpose, because confusing them has deleted data elsewhere: *absent* (an empty mapping, ``False``), *present*,
-and *could not be read* (``None``). ``None`` never counts as absent.
-"""
+Drivers produce evidence, policies decide on it; neither knows the other. Everything here is immutable. Three values
+are kept apart on purpose, because confusing them has deleted data elsewhere: *absent* (an empty mapping, ``False``),
+*present*, and *could not be read* (``None``). ``None`` never counts as absent."""
 
 from __future__ import annotations
 

@@ -199,9 +199,7 @@ def _fail(backup: Backup, status: BackupStatus, reason: Reason, message: str, no
     return BackupStep(status=_say(backup, failed, conditions.FALSE, reason, message, now))
 
 
-def _say(
-    backup: Backup, status: BackupStatus, truth: str, reason: Reason, message: str, now: datetime
-) -> BackupStatus:
+def _say(backup: Backup, status: BackupStatus, truth: str, reason: Reason, message: str, now: datetime) -> BackupStatus:
     """The status with its condition; the same object content when the condition already says so."""
     before = next((one for one in status.conditions if one.type == ConditionType.COMPLETED), None)
     generation = backup.metadata.generation or None

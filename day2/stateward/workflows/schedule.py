@@ -143,9 +143,7 @@ def backup_name(instance: str, scheduled_for: datetime) -> str:
     return instance + stamp
 
 
-def _is_due(
-    policy: BackupPolicy, target: Target, latest: datetime, now: datetime, deadline: timedelta | None
-) -> bool:
+def _is_due(policy: BackupPolicy, target: Target, latest: datetime, now: datetime, deadline: timedelta | None) -> bool:
     if target.last_run is not None and target.last_run >= latest:
         return False
     if target.instance.metadata.deletion_timestamp is not None:

@@ -151,4 +151,3 @@ def names_of(points: Iterable[RestorePoint]) -> set[tuple[Location, str]]:
 
 def _hashable(point: RestorePoint) -> RestorePoint:
     return msgspec.structs.replace(point, tags=None)
-

@@ -175,9 +175,7 @@ def test_survivors_have_an_empty_plan(evidence: Evidence, rules: list[BackupPoli
 
 @many
 @given(evidences(), rule_sets(), st.lists(HOLDS, max_size=1))
-def test_every_delete_is_explained_and_safe(
-    evidence: Evidence, rules: list[BackupPolicy], holds: list[Hold]
-) -> None:
+def test_every_delete_is_explained_and_safe(evidence: Evidence, rules: list[BackupPolicy], holds: list[Hold]) -> None:
     plan = plan_for(evidence, rules, holds)
     complete = {listing.location for listing in evidence.listings if listing.complete}
     live = {(one.location, one.resource_id): one for listing in evidence.listings for one in listing.instances}

@@ -217,9 +217,7 @@ def test_an_unused_field_that_is_not_known_makes_no_doubt() -> None:
 
 def test_all_problems_of_a_selector_are_told() -> None:
     with pytest.raises(InvalidSelector) as caught:
-        compile_selector(
-            Selector(match_tags={"a": "x"}, exclude_tags={"a": "x"}, expression="1 +"), field="spec.other"
-        )
+        compile_selector(Selector(match_tags={"a": "x"}, exclude_tags={"a": "x"}, expression="1 +"), field="spec.other")
     assert [problem.field for problem in caught.value.problems] == ["spec.other.excludeTags", "spec.other.expression"]
 
 

@@ -102,9 +102,7 @@ def test_a_local_time_that_exists_twice_runs_once_and_one_that_does_not_exist_ru
         (Schedule(cron="0 3 * * *", starting_deadline="30m"), "spec.schedule.startingDeadline", "PT30M"),
     ],
 )
-def test_a_schedule_that_cannot_be_used_names_the_field_and_the_fix(
-    schedule: Schedule, field: str, words: str
-) -> None:
+def test_a_schedule_that_cannot_be_used_names_the_field_and_the_fix(schedule: Schedule, field: str, words: str) -> None:
     with pytest.raises(InvalidSchedule) as caught:
         compile_schedule(schedule)
     assert caught.value.problem.field == field
