@@ -16,6 +16,8 @@ from stateward.api.evidence import Location, PointKind, RestorePoint
 from stateward.api.models import BackupPolicy, Hold
 from stateward.policy.fleet import Evidence
 from stateward.policy.plan import Outcome, Plan, Verdict
+from stateward.policy.retention import decide
+from stateward.policy.rules import Unreadable
 from tests.builders import NOW
 from tests.property.policy.fleets import (
     HOLDS,
@@ -77,6 +79,27 @@ def test_audit_instead_of_enforce(evidence: Evidence, rules: list[BackupPolicy])
     audited = [replace(rules[0], spec=replace(rules[0].spec, mode="Audit")), *rules[1:]]
     assert deletable(plan_for(evidence, audited)) == set()  # the first policy matches everything
     assert let_go(plan_for(evidence, audited)) == let_go(plan_for(evidence, rules))
+
+
+@many
+@given(evidences(), policies("lax", enforce=True, selects=False), policies("victim", enforce=True), HOLDS, st.data())
+def test_a_rule_that_broke(
+    evidence: Evidence, lax: BackupPolicy, victim: BackupPolicy, hold: Hold, data: st.DataObject
+) -> None:
+    before = deletable(plan_for(evidence, [lax, victim]))
+    broken = _broken(victim, data.draw(st.sampled_from(["unreadable", "window", "expression"])))
+    assert deletable(decide(evidence, [lax, broken], (), NOW)) <= before
+    assert deletable(decide(evidence, [lax], (Unreadable(hold.metadata.name, "torn"),), NOW)) == set()
+
+
+def _broken(rule: BackupPolicy, how: str) -> BackupPolicy | Unreadable:
+    """The same policy after a mistake: its rules protect no less for being unreadable."""
+    retention = rule.spec.retention
+    if how == "window" and retention is not None:
+        return replace(rule, spec=replace(rule.spec, retention=replace(retention, keep_within="30m")))
+    if how == "expression":
+        return replace(rule, spec=replace(rule.spec, selector=replace(rule.spec.selector, expression="1 +")))
+    return Unreadable(rule.metadata.name, "torn")
 
 
 def _less(evidence: Evidence) -> Iterator[Evidence]:
