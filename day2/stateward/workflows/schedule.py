@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -31,6 +31,8 @@ from stateward.workflows.step import Step
 
 _NAME_LIMIT = 253
 _LABEL_LIMIT = 63
+_CLOCK_CHANGE = timedelta(hours=4)
+"""Longer than any change of a zone's clocks, with room to spare."""
 
 
 class InvalidSchedule(ValueError):  # noqa: N818 - named for what it says of the input
@@ -54,18 +56,22 @@ class CompiledSchedule:
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first run after a moment (UTC); ``None`` when there is none within fifty years."""
-        return self._first(moment, backwards=False)
+        runs = self._walk(moment - _CLOCK_CHANGE, backwards=False)
+        return next((run for run in runs if run > moment), None)
 
     def last_before(self, moment: datetime) -> datetime | None:
         """The last run at or before a moment (UTC)."""
-        at = self._first(moment + timedelta(minutes=1), backwards=True)
-        while at is not None and at > moment:
-            at = self._first(at, backwards=True)
-        return at
+        runs = self._walk(moment + _CLOCK_CHANGE, backwards=True)
+        return next((run for run in runs if run <= moment), None)
 
-    def _first(self, moment: datetime, *, backwards: bool) -> datetime | None:
-        found = next(CronSim(self._cron, moment.astimezone(self._zone), reverse=backwards), None)
-        return found.astimezone(UTC) if isinstance(found, datetime) else None
+    def _walk(self, start: datetime, *, backwards: bool) -> Iterator[datetime]:
+        """Runs from a start on, in UTC.
+
+        Inside an hour that exists twice CronSim takes either one for the first, so a walk begins well before the moment
+        that matters, or well behind it.
+        """
+        for run in CronSim(self._cron, start.astimezone(self._zone), reverse=backwards):
+            yield run.astimezone(UTC)
 
 
 def compile_schedule(schedule: Schedule, field: str = "spec.schedule") -> CompiledSchedule:
