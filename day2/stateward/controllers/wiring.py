@@ -4,7 +4,7 @@ Invariant: controllers know each other only through the callbacks given here, so
 be read in this file:
 
     Backend changed, or its interval passed -> check -> look at each location
-    location looked at                      -> Backend.status, discovery, ServiceInstance.status, decide
+    location looked at                      -> Backend.status, discovery, ServiceInstance.status, history, decide
     rules or ServiceInstances changed       -> decide
     decided                                 -> ServiceInstance, BackupPolicy and Hold status; enforcement; schedules
     restore points deleted or taken         -> look at their location again
@@ -32,6 +32,7 @@ from stateward.controllers.deletions import DeletionRecord
 from stateward.controllers.discovery import DiscoveryReconciler
 from stateward.controllers.editing import StatusEditor
 from stateward.controllers.enforcement import EnforcementReconciler
+from stateward.controllers.history import HistoryReconciler
 from stateward.controllers.inventory import Inventory, View
 from stateward.controllers.kinds import BACKENDS, BACKUPS, BY_BACKEND, HOLDS, POLICIES, SERVICES, Stores
 from stateward.controllers.listing import ListingReconciler
@@ -207,6 +208,11 @@ class _Wiring:
                 taken=self._listing.enqueue,
             ).reconcile,
         )
+        self._history = self._controller(
+            "history",
+            HistoryReconciler(client=process.writes, stores=stores, inventory=inventory, now=now).reconcile,
+            workers=1,
+        )
         self._judgement.listeners.append(self._decided)
         self._watch()
 
@@ -224,6 +230,7 @@ class _Wiring:
             self._hold_status,
             self._schedule,
             self._backup,
+            self._history,
         )
 
     def _watch(self) -> None:
@@ -250,6 +257,7 @@ class _Wiring:
     def _seen(self, view: View) -> None:
         self._backend_status.enqueue(Key("", view.location.backend))
         self._discovery.enqueue(view.location)
+        self._history.enqueue(view.location)
         for key in serviceinstance.services_at(self._of(view.location.backend), view):
             self._services.enqueue(key)
         self._reconsider()

@@ -1,7 +1,8 @@
 """Which scheduled Backup objects have served: their number must not grow with the age of the fleet.
 
-A Backup is evidence of its restore point, so it stays as long as that is there. Deleting a Backup object never deletes
-a restore point. Backups that a person asked for are not touched.
+A Backup is evidence of its restore point, so it stays as long as that is there. The newest of each policy stays in any
+case: it is the record of the last run, and without it the schedule would make up for a run that it made. Deleting a
+Backup object never deletes a restore point. Backups that a person asked for are not touched.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ def served(backups: Iterable[Backup], present: Container[str], complete: bool, n
     `present` holds the names of its restore points; unless the listing is `complete`, a completed Backup stays.
     """
     old, failed = [], []
-    for backup in sorted(backups, key=lambda one: one.metadata.name):
+    backups = sorted(backups, key=lambda one: one.metadata.name)
+    last = _last_runs(backups)
+    for backup in backups:
         status, created = backup.status, backup.metadata.creation_timestamp
         if backup.spec.policy_ref is None or status is None or created is None:
             continue
         if status.phase == FAILED:
             failed.append((backup.spec.policy_ref.name, created, backup))
         elif status.phase == COMPLETED and complete and status.restore_point not in present and now - created > SETTLE:
-            old.append(backup)
+            run = backup.spec.scheduled_for
+            if run is not None and run < last[backup.spec.policy_ref.name]:
+                old.append(backup)
     newest_first = sorted(failed, key=lambda one: one[1], reverse=True)
     seen: dict[str, int] = {}
     for policy, created, backup in newest_first:
@@ -39,3 +44,13 @@ def served(backups: Iterable[Backup], present: Container[str], complete: bool, n
         if seen[policy] > KEEP_FAILED and now - created > SETTLE:
             old.append(backup)
     return tuple(old)
+
+
+def _last_runs(backups: Iterable[Backup]) -> dict[str, datetime]:
+    """The newest scheduled time of each policy."""
+    last: dict[str, datetime] = {}
+    for backup in backups:
+        policy, run = backup.spec.policy_ref, backup.spec.scheduled_for
+        if policy is not None and run is not None:
+            last[policy.name] = max(run, last.get(policy.name, run))
+    return last

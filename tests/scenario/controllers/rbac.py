@@ -28,7 +28,7 @@ RULES: list[dict[str, Any]] = [
         "verbs": ["create", "patch", "delete"],
     },
     # Scheduled Backups.
-    {"apiGroups": ["day2.stateward.dev"], "resources": ["backups"], "verbs": ["create"]},
+    {"apiGroups": ["day2.stateward.dev"], "resources": ["backups"], "verbs": ["create", "delete"]},
     # Credentials of PostgreSQL Backends, one by one; never listed.
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},

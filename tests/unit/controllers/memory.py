@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 
+from stateward.api.conditions import Reason
 from stateward.api.evidence import Listing, Location, RestorePoint
 from stateward.api.models import Backend, Backup, BackupPolicy, Hold, ServiceInstance
 from stateward.controllers.connections import Connection, Connections
 from stateward.controllers.kinds import Stores
 from stateward.drivers.base import Capability, DeleteOutcome, DeleteState, SnapshotRequest
 from stateward.runtime.client import Listing as ApiListing
-from stateward.runtime.failures import AlreadyExists
+from stateward.runtime.failures import AlreadyExists, Conflict, NotFound
 from stateward.runtime.resources import Key, Resource
 
 _TYPES: Mapping[str, Any] = {
@@ -75,6 +76,15 @@ class MemoryApi:
             raise AlreadyExists(f"{obj.metadata.name} exists already")
         self.writes.append((resource.kind, obj.metadata.name, obj))
         return msgspec.json.encode(self.put(obj))
+
+    async def delete(self, resource: Resource, key: Key, *, uid: str = "") -> None:
+        found = self._objects.get((resource.kind, key))
+        if found is None:
+            raise NotFound(f"there is no {resource.kind} {key}", reason=Reason.NOT_FOUND)
+        if uid and found.metadata.uid != uid:
+            raise Conflict(f"{resource.kind} {key} is another one by now")
+        self.writes.append((f"delete {resource.kind}", str(key), None))
+        del self._objects[resource.kind, key]
 
 
 class Events:

@@ -121,12 +121,15 @@ class TestHistory:
     def scheduled(phase: str, age: timedelta, point: str = "p", policy: str = "nightly") -> Backup:
         name = f"orders-{policy}-{int(age.total_seconds())}"
         status = BackupStatus(phase=phase, restore_point=point)
-        return a_backup(name=name, policy=policy, created=NOW - age, status=status)
+        return a_backup(name=name, policy=policy, created=NOW - age, scheduled_for=NOW - age, status=status)
 
     def test_a_backup_stays_as_long_as_its_restore_point(self) -> None:
-        old = self.scheduled("Completed", days(100), "p")
-        assert served([old], {"p"}, True, NOW) == ()
-        assert served([old], set(), True, NOW) == (old,)
+        old, new = self.scheduled("Completed", days(100), "p"), self.scheduled("Completed", days(1), "q")
+        assert served([old, new], {"p", "q"}, True, NOW) == ()
+        assert served([old, new], {"q"}, True, NOW) == (old,)
+
+    def test_the_last_run_stays_on_record_or_the_schedule_would_make_up_for_it(self) -> None:
+        assert served([self.scheduled("Completed", days(100))], set(), True, NOW) == ()
 
     def test_nothing_is_concluded_from_an_incomplete_listing_or_of_a_young_backup(self) -> None:
         assert served([self.scheduled("Completed", days(100))], set(), False, NOW) == ()
