@@ -214,7 +214,8 @@ class Selector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     """Environments (spec.environment of the ServiceInstance); empty for all."""
     expression: str = ""
     """CEL expression that must be true, over `instance` (name, namespace, labels, tags, account, region, engine,
-    environment, identifier, resourceID). Example: instance.tags["team"] in ["payments", "ledger"]."""
+    environment, identifier, resourceID). Example: has(instance.tags.team) && instance.tags.team in ["payments",
+    "ledger"]. Where it cannot be decided, a missing tag read without has() say, it protects."""
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
