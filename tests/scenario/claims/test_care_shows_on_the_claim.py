@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scenario.claims.platform_team import NAMESPACED, Developer, condition, day2
+from tests.scenario.claims.platform_team import NAMESPACED, Developer, Object, condition, day2
 
 INSTANCES = "serviceinstances.day2.stateward.dev"
 
@@ -30,13 +30,17 @@ def test_a_backup_and_a_policy_make_a_claim_protected(developer: Developer) -> N
     made = developer.wait(
         "backups.day2.stateward.dev", "before-migration", lambda it: it.get("status", {}).get("phase") == "Completed"
     )
-    seen = developer.wait(
-        NAMESPACED, "orders", lambda it: it.get("status", {}).get("protection", {}).get("effectiveRetention") == "P90D"
-    )
+    point = made["status"]["restorePoint"]
+    seen = developer.wait(NAMESPACED, "orders", lambda it: shows(it, point), 120.0)
     protection = seen["status"]["protection"]
     assert condition(seen, "Protected")["status"] == "True"
     assert protection["policies"] == [policy["metadata"]["name"]]
     assert protection["restorePoints"] >= 1
-    assert protection["lastRestorePoint"] == made["status"]["restorePoint"]
     developer.sandbox.kubectl("delete", "backuppolicies.day2.stateward.dev", policy["metadata"]["name"])
     developer.delete(NAMESPACED, "orders")
+
+
+def shows(claim: Object, point: str) -> bool:
+    """Whether a claim's status has the window of the policy and the restore point."""
+    protection = claim.get("status", {}).get("protection", {})
+    return bool(protection.get("effectiveRetention") == "P90D" and protection.get("lastRestorePoint") == point)
