@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,11 @@ MEMORY_LIMIT_MB = 300.0
 CPU_SHARE_LIMIT = 0.5
 MANAGER = "stateward-controller"
 ANOTHER_MANAGER = "stateward-controller-of-another-release"
+
+
+def progress(what: str) -> None:
+    """Say on standard error what goes on: the whole run takes minutes."""
+    print(f"[{time.strftime('%H:%M:%S')}] {what}", file=sys.stderr, flush=True)
 
 
 class Check(NamedTuple):
@@ -63,6 +69,7 @@ class Controller:
         """The phase that ends with the next answer."""
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the controller process has no pipes")
+        progress(phase)
         if command:
             self._process.stdin.write(f"{command}\n")
             self._process.stdin.flush()
@@ -89,22 +96,60 @@ class Controller:
         self._process.wait(30)
 
 
-def plain_list(server: Server) -> Row:
-    """The official client's plain list, from the start of a process of its own."""
+class Start(NamedTuple):
+    """A process from its start."""
+
+    imported: Row
+    observed: Row
+    """Every object is there: in the official client's list, or in our cache."""
+
+    @property
+    def cpu(self) -> float:
+        """Seconds the objects cost, beyond the interpreter and its imports."""
+        return self.observed.cpu or 0.0
+
+    @property
+    def whole(self) -> float:
+        """Seconds since the process began."""
+        return self.cpu + (self.imported.cpu or 0.0)
+
+
+def plain_list(server: Server) -> Start:
+    """The official client's plain list, in a process of its own."""
+    progress("official client, plain list")
     began = time.monotonic()
     command = [sys.executable, "-m", "benchmarks.controller.plain_list", server.kubeconfig]
-    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return Row("official client, plain list", time.monotonic() - began, found["cpu"], found["peak"], "list 1", 0)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    first, last = (json.loads(line) for line in done.stdout.splitlines())
+    return Start(
+        Row("official client: interpreter and imports", first["at"] - began, first["cpu"], first["peak"], "", 0),
+        Row(
+            "official client: plain list",
+            last["at"] - first["at"],
+            last["cpu"] - first["cpu"],
+            last["peak"],
+            "list 1",
+            0,
+        ),
+    )
+
+
+def started(controller: Controller, name: str) -> Start:
+    """The first two answers of a controller process."""
+    imported = controller.next(f"{name}: interpreter and imports")
+    return Start(imported, controller.next(f"{name}: then to all observed"))
 
 
 def measure(server: Server, objects: int, rounds: int, idle: float) -> tuple[list[Row], list[Check]]:
     """All phases but the elections."""
+    progress(f"creating {objects:,} objects")
     seconds, size = server.fill(objects - 1)
     rows = [
         Row(f"{objects:,} objects of {size / 1000:.1f} KB created", seconds, None, None, f"create {objects}", objects)
     ]
 
     first = Controller(server, objects)
+    started(first, "first start")
     rows.append(first.next("first sight: every status is written once"))
     first.stop()
 
@@ -113,35 +158,40 @@ def measure(server: Server, objects: int, rounds: int, idle: float) -> tuple[lis
     for _ in range(rounds):
         lists.append(plain_list(server))
         if controller is not None:
+            controller.next("restart: then to all reconciled")
             controller.stop()
         controller = Controller(server, objects)
-        starts.append(controller.next("restart: from start to all reconciled"))
+        starts.append(started(controller, "restart"))
     if controller is None:
         raise RuntimeError("at least one round is needed")
-    plain = min(lists, key=lambda row: row.cpu or 0.0)
-    start = min(starts, key=lambda row: row.cpu or 0.0)
+    plain = min(lists, key=lambda start: start.cpu)
+    restart = min(starts, key=lambda start: start.cpu)
+    work = controller.next("restart: then to all reconciled")
     resync = controller.next("resync: everything reconciled again", "resync")
+    progress(f"idle for {idle / 60:g} min")
     time.sleep(idle)
     still = controller.next(f"idle for {idle / 60:g} min", "usage")
     controller.stop()
     taker = Controller(server, objects, ANOTHER_MANAGER)
-    adopted = taker.next("adoption by another field manager")
+    taken = started(taker, "adoption by another field manager")
+    adopted = taker.next("adoption: then to all reconciled")
     taker.stop()
 
-    rows += [plain, start, resync, still, adopted]
-    share = (start.cpu or 0.0) / (plain.cpu or 1.0)
-    peak = max(row.memory or 0.0 for row in (start, resync, still, adopted))
-    silent = {row.phase: row.writes for row in (start, resync, still, adopted)}
+    rows += [*plain, *restart, work, resync, still, *taken, adopted]
+    quiet = [*restart, work, resync, still, *taken, adopted]
+    peak = max(row.memory or 0.0 for row in quiet)
+    written = [
+        sum(row.writes or 0 for row in phase) for phase in ((*restart, work), (resync,), (still,), (*taken, adopted))
+    ]
+    share, whole_share = restart.cpu / plain.cpu, restart.whole / plain.whole
     return rows, [
         Check(f"memory at most {MEMORY_LIMIT_MB:.0f} MB: {peak:.0f} MB", peak <= MEMORY_LIMIT_MB),
         Check(
-            f"CPU at most {CPU_SHARE_LIMIT:g} of the official client's plain list: {share:.2f}",
+            f"CPU to all observed at most {CPU_SHARE_LIMIT:g} of the official client's plain list: {share:.2f} "
+            f"({whole_share:.2f} with both interpreters' start and imports)",
             share <= CPU_SHARE_LIMIT,
         ),
-        Check(
-            f"writes at restart, resync, idle, adoption: {', '.join(map(str, silent.values()))}",
-            not any(silent.values()),
-        ),
+        Check(f"writes at restart, resync, idle, adoption: {', '.join(map(str, written))}", not any(written)),
     ]
 
 
@@ -180,12 +230,14 @@ def main() -> int:
     if options.quick:
         options.objects, options.idle_minutes, options.rounds = 1_000, 0.1, 1
         timings = Timings(duration=3.0, renew_deadline=2.0, retry_period=0.4)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that everything started is stopped
     with tempfile.TemporaryDirectory(prefix="stateward-bench-") as directory:
         server = Server(Path(directory) / "controller")
         try:
             server.start()
             server.prepare()
             rows, checks = measure(server, options.objects, options.rounds, options.idle_minutes * 60)
+            progress("three candidates, frozen and refusing API server")
             outcomes = ordeals(server, timings)
         finally:
             server.remove()

@@ -1,4 +1,7 @@
-"""One candidate of an election: a process that says when it begins and when it ends to lead, by the machine's clock."""
+"""One candidate of an election: a process that says when it begins and when it ends to lead, by the machine's clock.
+
+It ends with its standard input, and so with the benchmark, however that ends.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,14 @@ def _say(what: str) -> None:
 
 
 async def run(kubeconfig: str, timings: Timings) -> None:
+    """Take part until standard input ends."""
+    taking_part = asyncio.create_task(take_part(kubeconfig, timings))
+    await asyncio.to_thread(sys.stdin.read)
+    taking_part.cancel()
+    await asyncio.gather(taking_part, return_exceptions=True)
+
+
+async def take_part(kubeconfig: str, timings: Timings) -> None:
     """Take part for ever, anew after each loss."""
 
     async def work() -> None:
@@ -36,6 +47,5 @@ async def run(kubeconfig: str, timings: Timings) -> None:
 
 if __name__ == "__main__":
     configure_logging("console", "critical")
-    with contextlib.suppress(KeyboardInterrupt):
-        given = [float(each) for each in sys.argv[2:5]]
-        asyncio.run(run(sys.argv[1], Timings(duration=given[0], renew_deadline=given[1], retry_period=given[2])))
+    given = [float(each) for each in sys.argv[2:5]]
+    asyncio.run(run(sys.argv[1], Timings(duration=given[0], renew_deadline=given[1], retry_period=given[2])))

@@ -42,7 +42,10 @@ class Election:
         arguments = [str(each) for each in (timings.duration, timings.renew_deadline, timings.retry_period)]
         command = [sys.executable, "-m", "benchmarks.controller.candidate", kubeconfig, *arguments]
         self._said: list[tuple[float, int, str]] = []
-        self._processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(CANDIDATES)]
+        self._processes = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(CANDIDATES)
+        ]
         for number, process in enumerate(self._processes):
             threading.Thread(target=self._listen, args=(number, process), daemon=True).start()
 
@@ -54,7 +57,8 @@ class Election:
     def stop(self) -> None:
         """End exactly these processes."""
         for process in self._processes:
-            process.terminate()
+            if process.stdin is not None:
+                process.stdin.close()
         for process in self._processes:
             process.wait(20)
 

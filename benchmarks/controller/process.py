@@ -1,7 +1,8 @@
 """One controller process under measurement: the runtime (cache, queue, Lease, status) around a small reconciliation.
 
-Commands come on standard input, one JSON answer per line goes to standard output:
-at the start an answer when all objects were reconciled; then `resync`, `usage`, `stop`.
+Commands come on standard input, one JSON answer per line goes to standard output: at the start one when everything is
+imported, one when all objects are in the cache and one when all were reconciled; then one for each `resync` or `usage`,
+until the input ends.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks.controller.fleet import INSTANCES, status
 from stateward.api.models import ServiceInstance
 from stateward.runtime.client import Client
 from stateward.runtime.controller import Controller, Result
+from stateward.runtime.health import Health
 from stateward.runtime.lease import Elector, wall_clock
 from stateward.runtime.logs import configure_logging
 from stateward.runtime.manager import Manager
@@ -69,6 +71,7 @@ class Process:
 async def run(kubeconfig: str, expected: int, field_manager: str) -> int:
     """The controller, until standard input says stop."""
     process = Process(expected)
+    _answer(process.usage())
     metrics = Metrics()
     async with await Transport.connect(kubeconfig, observe=process.count) as transport:
         client = Client(transport)
@@ -86,36 +89,40 @@ async def run(kubeconfig: str, expected: int, field_manager: str) -> int:
 
         controller = Controller("benchmark", reconcile, workers=8, metrics=metrics)
         controller.watch(store)
-        manager = Manager(elector=elector)
-        manager.add_reflector(Reflector(client, INSTANCES, ServiceInstance, store))
+        manager = Manager(elector=elector, health=Health("127.0.0.1", 0, metrics))
+        reflector = Reflector(client, INSTANCES, ServiceInstance, store)
+        manager.add_reflector(reflector)
         manager.add_controller(controller)
-        running = asyncio.create_task(manager.run())
-        await process.all_reconciled.wait()
-        _answer(process.usage())
-        async for command in _commands():
-            if command == "resync":
-                process.reconciled.clear()
-                process.all_reconciled.clear()
-                for key in store.keys():  # noqa: SIM118 - a store is no mapping
-                    controller.enqueue(key)
-                await process.all_reconciled.wait()
-            if command == "stop":
-                manager.stop()
-                break
+
+        async def obey() -> None:
+            await reflector.synced.wait()
             _answer(process.usage())
-        return await running
+            await process.all_reconciled.wait()
+            _answer(process.usage())
+            while command := await _command():
+                if command == "resync":
+                    process.reconciled.clear()
+                    process.all_reconciled.clear()
+                    for key in store.keys():  # noqa: SIM118 - a store is no mapping
+                        controller.enqueue(key)
+                    await process.all_reconciled.wait()
+                _answer(process.usage())
+            manager.stop()
+
+        obeying = asyncio.create_task(obey())
+        code = await manager.run()
+        obeying.cancel()
+        return code
 
 
 def _answer(content: dict[str, Any]) -> None:
     print(json.dumps(content), flush=True)
 
 
-async def _commands() -> Any:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    async for line in reader:
-        yield line.decode().strip()
-    yield "stop"
+async def _command() -> str:
+    """The next command; empty at the end of standard input."""
+    line: str = await asyncio.to_thread(sys.stdin.readline)
+    return line.strip()
 
 
 if __name__ == "__main__":
