@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import zlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -36,6 +37,8 @@ CONNECT_TIMEOUT = 10.0
 """Seconds to a TCP and TLS connection."""
 IN_CLUSTER_HOST = "KUBERNETES_SERVICE_HOST"
 USER_AGENT = "stateward-controller"
+GZIP = 16 + zlib.MAX_WBITS
+"""Tells zlib to expect gzip's header."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +76,10 @@ class Transport:
             connector=aiohttp.TCPConnector(limit=configuration.connection_pool_maxsize, ssl=context),
             trust_env=False,
             read_bufsize=2**18,
-            # Uncompressed: the server spends more on gzip than a cluster network does on the bytes.
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
+            # Long lists come compressed, a tenth of the bytes to decrypt and copy; `send` unpacks them at once, where
+            # the session would do it piece by piece.
+            auto_decompress=False,
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"},
         )
 
     @classmethod
@@ -121,7 +126,7 @@ class Transport:
         """The body of a successful answer. Raises the errors of `failures`."""
         limit = aiohttp.ClientTimeout(total=self._seconds, sock_connect=CONNECT_TIMEOUT)
         async with _Exchange(self, call, limit) as response:
-            return await response.read()
+            return await _body(response)
 
     async def stream(self, call: Call, *, total: float, idle: float) -> AsyncGenerator[bytes, None]:
         """The lines of a streamed answer, as they come. Ends when the server ends it or after `total` seconds.
@@ -150,7 +155,7 @@ class Transport:
             response = await self._attempt(call, limit)
         if response.status < 300:
             return response
-        body = await response.read()
+        body = await _body(response)
         raise failure(
             response.status,
             read_status(body),
@@ -221,6 +226,12 @@ class _Exchange:
         if isinstance(error, TimeoutError):
             return TimedOut(f"{where} did not answer in time")
         return Unavailable(f"{where} cannot be reached: {error or type(error).__name__}")
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, unpacked."""
+    body = await response.read()
+    return zlib.decompress(body, GZIP) if response.headers.get("Content-Encoding") == "gzip" else body
 
 
 async def _load(configuration: Any, kubeconfig: str | None, context: str | None) -> None:
