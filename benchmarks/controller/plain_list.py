@@ -5,32 +5,24 @@ One JSON answer per line goes to standard output: one when everything is importe
 
 from __future__ import annotations
 
-import json
-import resource
 import sys
-import time
 from typing import Any
 
 from kubernetes import client, config
 
 from benchmarks.controller.fleet import INSTANCES
+from benchmarks.controller.usage import answer
 
 
 def main(kubeconfig: str) -> None:
     """List, and say what that cost."""
-    _answer()
+    answer()
     config.load_kube_config(config_file=kubeconfig)  # type: ignore[no-untyped-call]  # the client leaves it open
     api = client.CustomObjectsApi()
     listed: Any = api.list_cluster_custom_object(INSTANCES.group, INSTANCES.version, INSTANCES.plural)
-    _answer()
+    answer()
     if not listed["items"]:
         sys.exit("the list is empty")
-
-
-def _answer() -> None:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    figures = {"at": time.monotonic(), "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * 1024 / 1e6}
-    print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

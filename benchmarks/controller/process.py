@@ -8,16 +8,12 @@ until the input ends.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import resource
 import sys
-import time
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 from benchmarks.controller.fleet import INSTANCES, status
+from benchmarks.controller.usage import answer
 from stateward.api.models import ServiceInstance
 from stateward.runtime.client import Client
 from stateward.runtime.controller import Controller, Result
@@ -31,8 +27,6 @@ from stateward.runtime.resources import Key
 from stateward.runtime.status import StatusWriter
 from stateward.runtime.store import Store
 from stateward.runtime.transport import Transport
-
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Process:
@@ -54,24 +48,15 @@ class Process:
         if len(self.reconciled) >= self.expected:
             self.all_reconciled.set()
 
-    def usage(self) -> dict[str, Any]:
-        """CPU since the process began, memory now and at most, requests so far."""
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        with open("/proc/self/statm") as statm:
-            resident = int(statm.read().split()[1]) * PAGE_BYTES
-        return {
-            "at": time.monotonic(),
-            "cpu": used.ru_utime + used.ru_stime,
-            "memory": resident / 1e6,
-            "peak": used.ru_maxrss * 1024 / 1e6,
-            "requests": dict(self.requests),
-        }
+    def answer(self) -> None:
+        """Say what was used and requested so far."""
+        answer(requests=dict(self.requests))
 
 
 async def run(kubeconfig: str, expected: int, field_manager: str) -> int:
     """The controller, until standard input says stop."""
     process = Process(expected)
-    _answer(process.usage())
+    process.answer()
     metrics = Metrics()
     async with await Transport.connect(kubeconfig, observe=process.count) as transport:
         client = Client(transport)
@@ -96,9 +81,9 @@ async def run(kubeconfig: str, expected: int, field_manager: str) -> int:
 
         async def obey() -> None:
             await reflector.synced.wait()
-            _answer(process.usage())
+            process.answer()
             await process.all_reconciled.wait()
-            _answer(process.usage())
+            process.answer()
             while command := await _command():
                 if command == "resync":
                     process.reconciled.clear()
@@ -106,17 +91,13 @@ async def run(kubeconfig: str, expected: int, field_manager: str) -> int:
                     for key in store.keys():  # noqa: SIM118 - a store is no mapping
                         controller.enqueue(key)
                     await process.all_reconciled.wait()
-                _answer(process.usage())
+                process.answer()
             manager.stop()
 
         obeying = asyncio.create_task(obey())
         code = await manager.run()
         obeying.cancel()
         return code
-
-
-def _answer(content: dict[str, Any]) -> None:
-    print(json.dumps(content), flush=True)
 
 
 async def _command() -> str:

@@ -129,6 +129,26 @@ def test_refusals_and_silence_are_errors_of_ours(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_compressed_answer_is_unpacked_also_when_it_is_a_refusal(tmp_path: Path) -> None:
+    async def compress(request: web.Request) -> web.Response:
+        body = {"reason": "NotFound", "message": "packed" * 1000}
+        response = web.json_response(body, status=404 if request.path == "/none" else 200)
+        assert request.headers["Accept-Encoding"] == "gzip"
+        response.enable_compression(web.ContentCoding.gzip)
+        return response
+
+    async def scenario() -> bytes:
+        async with (
+            serving(compress) as server,
+            await Transport.connect(kubeconfig(tmp_path / "k", server)) as transport,
+        ):
+            with pytest.raises(NotFound, match="packed"):
+                await transport.send(Call(verb="get", method="GET", path="/none", doing="get it"))
+            return await transport.send(CALL)
+
+    assert json.loads(asyncio.run(scenario()))["reason"] == "NotFound"
+
+
 def test_a_stream_gives_whole_lines_of_any_length(tmp_path: Path) -> None:
     long = b"x" * 3_000_000
 
