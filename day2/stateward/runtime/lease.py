@@ -214,24 +214,27 @@ class Elector:
                 self._on_change(False)
 
     async def _acquire(self) -> None:
-        quiet = False
-        while not self.leading:
-            try:
-                if not await self._attempt(self.timings.renew_deadline):
-                    quiet = self._log_waiting(quiet)
-            except (Conflict, AlreadyExists):
-                log.debug("another candidate was faster")
-            except NotFound as error:
-                log.error("cannot take part in the election: %s; create the namespace %s", error, self._key.namespace)
-            except StewardError as error:
-                log.warning("election: %s", error)
-            if not self.leading:
-                await asyncio.sleep(self.timings.retry_period * (1.0 + 0.2 * self._rng.random()))
+        said = ""
+        while True:
+            obstacle = await self._candidacy()
+            if self.leading:
+                return
+            if obstacle != said:  # a candidate may wait for weeks
+                log.info("waiting for the lead: %s", obstacle)
+                said = obstacle
+            await asyncio.sleep(self.timings.retry_period * (1.0 + 0.2 * self._rng.random()))
 
-    def _log_waiting(self, quiet: bool) -> bool:
-        if not quiet and self._sighting is not None:
-            log.info("waiting for the lead", extra={"leader": self._sighting.lease.spec.holder_identity})
-        return True
+    async def _candidacy(self) -> str:
+        """Try to lead once; what stood in the way."""
+        try:
+            await self._attempt(self.timings.renew_deadline)
+        except (Conflict, AlreadyExists):
+            return "another candidate was faster"
+        except NotFound as error:
+            return f"{error}; create the namespace {self._key.namespace}"
+        except StewardError as error:
+            return str(error)
+        return f"{self._sighting.lease.spec.holder_identity} leads" if self._sighting else ""
 
     async def _keep(self) -> None:
         """Renew until the time is up; returns when leadership is lost."""

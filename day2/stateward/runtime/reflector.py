@@ -3,8 +3,8 @@
 Invariants:
 - the store is told of every object that came, changed or went, also of what happened while no watch ran: a version that
   is no longer served (410) leads to a new list, which the store diffs;
-- a watch that breaks goes on where it stopped; only a 410 costs a new list, so a restarted API server does not make
-  every controller read everything again;
+- a watch that breaks goes on where it stopped; only a 410 costs a new list (a restarted API server may answer with one,
+  for it remembers nothing older than its start);
 - `synced` is set after the first complete list and stays set: from then on the store may be stale, never half-filled.
 It decides nothing and filters nothing beyond the selectors it is given.
 """
@@ -71,6 +71,7 @@ class Reflector(Generic[Obj]):
     async def run(self) -> None:
         """Run until cancelled. Whatever fails is logged and tried again."""
         failures = 0
+        gone = False
         while True:
             began = time.monotonic()
             try:
@@ -79,11 +80,13 @@ class Reflector(Generic[Obj]):
                 await self._watch()
                 problem = ""
             except Gone as error:
-                # The first 410 is answered at once; a server that says so again after a list gets the back-off.
                 self._version = None
                 problem = str(error)
                 self._on_restart(self.resource.plural, "gone")
-                log.info("%s: the watched version is no longer served, listing again", self.resource.plural)
+                if not gone:  # listed again at once; a server that says so again right after the list gets the back-off
+                    gone = True
+                    log.info("%s: the watched version is no longer served, listing again", self.resource.plural)
+                    continue
             except StewardError as error:
                 problem = str(error)
                 self._on_restart(self.resource.plural, type(error).__name__)
@@ -96,6 +99,7 @@ class Reflector(Generic[Obj]):
             lasted = time.monotonic() - began
             if lasted >= STEADY:
                 failures = 0
+                gone = False
                 if not problem:
                     continue
             delay = self._backoff.delay(failures)
