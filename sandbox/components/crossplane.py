@@ -136,7 +136,13 @@ def _core(site: Site) -> Command:
         "HEALTH_PROBE_PORT": str(site.ports["crossplane-health"]),
     }
     environment |= FEWER_COLLECTIONS
-    return Command((site.programs["crossplane-core"], "core", "start", "--package-runtime=External"), environment)
+    arguments = ("core", "start", "--package-runtime=External", *_PATIENT_BREAKER)
+    return Command((site.programs["crossplane-core"], *arguments), environment)
+
+
+_PATIENT_BREAKER = ("--circuit-breaker-burst=1000", "--circuit-breaker-cooldown=10s")
+"""Here a database that takes AWS minutes is made in seconds, and the watch events of its parts come all at once. Core's
+defaults (a burst of 100, then five minutes of silence) take that for a loop and hold the claim's status back."""
 
 
 def _home(site: Site, name: str) -> Path:

@@ -151,7 +151,7 @@ class Developer:
     def delete(self, kind: str, name: str) -> None:
         self.sandbox.kubectl("-n", self.namespace, "delete", kind, name, "--timeout=100s")
 
-    def wait(self, kind: str, name: str, holds: Callable[[Object], bool], seconds: float = 120.0) -> Object:
+    def wait(self, kind: str, name: str, holds: Callable[[Object], bool], seconds: float = 180.0) -> Object:
         """Read until it holds; fails with what was last seen."""
         deadline = time.monotonic() + seconds
         while True:
