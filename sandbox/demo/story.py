@@ -127,7 +127,9 @@ def enforce(stage: Stage) -> None:
     )
 
     stage.chapter("Somebody has read the plan and agrees: years of snapshots may go. The limit is raised")
-    stage.run('kubectl patch backuppolicy everything-14-days --type merge -p \'{"spec":{"maxDeletesPercent":95}}\'')
+    stage.run(
+        'kubectl patch backuppolicy everything-14-days --type merge -p \'{"spec":{"limits":{"perInstance":{"percent":95}}}}\''
+    )
     stage.until("no pass is refused any more", lambda: not _plan(stage)["refusals"])
     stage.until("the controller has deleted what is due", lambda: _plan(stage)["deletes"] == 0, 120)
     stage.until("every pass is over", lambda: not _passes(stage, "Deleting", "Refused"))

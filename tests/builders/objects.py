@@ -19,6 +19,8 @@ from stateward.api.models import (
     Floor,
     Hold,
     HoldSpec,
+    InstanceLimits,
+    Limits,
     NameReference,
     ObjectMeta,
     Retention,
@@ -88,7 +90,7 @@ def a_policy(
             selector=selector or Selector(**match),
             retention=retention,
             schedule=Schedule(cron=cron) if cron else None,
-            max_deletes_percent=max_deletes_percent,
+            limits=Limits(per_instance=InstanceLimits(percent=max_deletes_percent)),
         ),
     )
 

@@ -26,8 +26,16 @@ class ConditionType(StrEnum):
     """Backend: what the last retention pass did."""
     ENFORCED = "Enforced"
     """BackupPolicy: what became of its expired restore points."""
+    CONFLICTED = "Conflicted"
+    """BackupPolicy: an upper bound contradicts what a policy or a floor keeps; the data is kept."""
     COMPLETED = "Completed"
     """Backup: the restore point is usable."""
+    BACKED_UP = "BackedUp"
+    """ServiceInstance: the newest restorable point is younger than every matching schedule's maxAge."""
+    COMPLIANT = "Compliant"
+    """ServiceInstance: nothing diverges from what the matching policies ask."""
+    APPLIED = "Applied"
+    """RetentionPlan: what became of what it names."""
 
 
 class Reason(StrEnum):
@@ -82,8 +90,23 @@ class Reason(StrEnum):
     PARTIAL = "Partial", "Some deletes were refused or deferred; the message counts them."
     BLAST_RADIUS = (
         "BlastRadius",
-        "The pass would delete more than a policy's maxDeletesPercent; it was refused as a whole.",
+        "The pass would delete more than the limits of a policy or a Backend allow; it was refused as a whole.",
     )
+    AWAITING_APPROVAL = "AwaitingApproval", "Restore points are let go and wait for an approved RetentionPlan."
+    APPROVED = "Approved", "A RetentionPlan approves what it names; it is being carried out."
+    PLAN_EXPIRED = "PlanExpired", "The RetentionPlan is past its validUntil; what is left of it is not deleted."
+    APPLIED = "Applied", "Everything that the RetentionPlan names was deleted and verified to be gone."
+    CHANGED_SINCE = "ChangedSince", "Something changed since the plan was made; what it concerns was not deleted."
+    ACCOUNT_BUSY = "AccountBusy", "Another process holds the Lease of the account; nothing is deleted meanwhile."
+    CLOCK_SKEW = "ClockSkew", "Our clock and the backend's differ by more than five minutes; nothing is deleted."
+    CONFLICT = "Conflict", "An upper bound contradicts what is kept; the message names who disagrees."
+    NO_CONFLICT = "NoConflict", "No upper bound contradicts what is kept."
+    POLICY_UNDECIDED = "PolicyUndecided", "Whether a policy matches cannot be told yet; until then nothing is deleted."
+    RECENT = "Recent", "The newest restorable point is young enough."
+    OVERDUE = "Overdue", "The newest restorable point is older than a matching schedule's maxAge."
+    NO_SCHEDULE = "NoSchedule", "No matching policy says how old the newest restorable point may be."
+    COMPLIANT = "Compliant", "Nothing diverges from what the matching policies ask."
+    DIVERGES = "Diverges", "Something diverges from what the matching policies ask; status.divergence lists it."
     CAPABILITIES_MET = "CapabilitiesMet", "The backend can do all that the matching policies ask."
     WAITING = "Waiting", "Work goes on; nothing is wrong."
     REQUESTED = "Requested", "The restore point was asked for and is being made."

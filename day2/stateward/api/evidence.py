@@ -58,7 +58,12 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     recoverable_to: datetime | None = None
     encrypted: bool | None = None
     kms_key_id: str = ""
+    key_usable: bool | None = None
+    """Whether the key that encrypts it is enabled; ``None`` when unencrypted or not read."""
+    copies_tags: bool | None = None
+    """Whether its snapshots inherit its tags; ``None`` where the backend has no such setting."""
     managed_by_aws_backup: bool = False
+    """AWS Backup owns its automated backups; nobody else may change them."""
 
 
 class RestorePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +96,10 @@ class RestorePoint(msgspec.Struct, frozen=True, kw_only=True):
     candidates (see `Driver.refresh`)."""
     foreign: bool = False
     """True when another account owns it."""
+    copy_of: str = ""
+    """ARN of the restore point that it was copied from, from the backend or from the tag of its lineage."""
+    verified_at: datetime | None = None
+    """When a restore proved it (tag `stateward.dev/verified-at`); ``None`` when none did."""
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,5 +111,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     points: tuple[RestorePoint, ...]
     complete: bool
     """Every page of every kind was read."""
+    backend_time: datetime | None = None
+    """The backend's own clock at `taken_at`, where it tells it; a decision to delete compares the two."""
     problem: str = ""
     """When not complete: what happened and what the reader can do. Never holds a secret."""

@@ -76,6 +76,22 @@ class BackendPostgreSQL(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     authority for sslMode verify-ca and verify-full."""
 
 
+class PassLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """How much one pass may delete."""
+
+    percent: int | None = None
+    """Share of the region's restore points; absent for no limit."""
+    count: int | None = None
+    """Number of restore points; absent for no limit."""
+
+
+class BackendLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Blast radius of one retention pass over one region, whatever the policies say."""
+
+    per_pass: PassLimits | None = None
+    """Beyond it the whole pass is refused until a RetentionPlan approves it."""
+
+
 class Discovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """Whether databases that no claim created get a ServiceInstance of their own."""
 
@@ -94,6 +110,8 @@ class BackendSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """An AWS account, reached by assuming a role in it."""
     postgresql: BackendPostgreSQL | None = None
     """A PostgreSQL server that several databases share."""
+    limits: BackendLimits | None = None
+    """Blast radius of one retention pass over one region, whatever the policies say."""
     discovery: Discovery | None = None
     """Whether databases that no claim created get a ServiceInstance of their own."""
 
@@ -127,6 +145,8 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """When the pass ended."""
     planned: int
     """Restore points the pass meant to delete."""
+    awaiting_approval: int | None = None
+    """Restore points that wait for an approved RetentionPlan."""
     deleted: int | None = None
     """Restore points deleted and verified to be gone."""
     deferred: int | None = None
@@ -227,6 +247,15 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     """IANA time zone of the cron expression."""
     starting_deadline: str = ""
     """A run missed by more than this is skipped, ISO-8601. Without it a missed run is made up for once."""
+    jitter: str = ""
+    """Spreads the runs of the matching instances over this time after the cron time, ISO-8601 (PT30M). Each
+    instance has its own fixed offset, from a hash of its uid; status.protection.nextBackup shows the result."""
+    max_age: str = ""
+    """Alarm when the newest restorable point of an instance is older than this, ISO-8601 (PT26H): condition
+    BackedUp turns False and the metric stateward_backup_overdue says so."""
+    before_changes: bool = False
+    """True takes a backup before a risky change that a claim asks for (another major version, smaller or other
+    instance class, deletion protection off) and holds the change back until the backup is usable."""
     suspend: bool = False
     """True pauses the schedule; retention goes on."""
 
@@ -236,6 +265,8 @@ class Floor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
 
     restorable: int = 1
     """At least this many restorable points of the instance stay, all kinds counted together."""
+    verified: int = 0
+    """The newest this many restore points that a restore has proved (tag stateward.dev/verified-at) stay."""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -246,16 +277,102 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     Months and years are not offered, for their length varies."""
     keep_last: int | None = None
     """Keep the newest N restorable points, however old."""
+    hourly: int | None = None
+    """Keep the newest restorable point of each of the N newest hours that have one. Periods are those of timeZone."""
+    daily: int | None = None
+    """Keep the newest restorable point of each of the N newest days that have one."""
+    weekly: int | None = None
+    """Keep the newest restorable point of each of the N newest ISO weeks (Monday to Sunday) that have one."""
+    monthly: int | None = None
+    """Keep the newest restorable point of each of the N newest months that have one."""
+    yearly: int | None = None
+    """Keep the newest restorable point of each of the N newest years that have one."""
+    time_zone: str = "UTC"
+    """IANA time zone in which hours, days, weeks, months and years begin."""
+    after_instance_deletion: str = ""
+    """Keep every restore point of a deleted instance until this long after the deletion was noticed, ISO-8601
+    (P365D); the other rules go on besides. Without it, restore points of deleted instances are kept for ever."""
+    expire_after: str = ""
+    """Upper bound for data minimisation, ISO-8601 (P400D). It lets go of nothing younger, and reports everything
+    older that a rule, a floor or another policy still keeps as Conflicted; the data stays. It must not be shorter
+    than keepWithin."""
     floor: Floor | None = None
     """Guarantees that hold whatever the rules above say."""
+
+
+class InstanceLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Limit on what one pass takes of one instance."""
+
+    percent: int = 50
+    """Share of the instance's restore points."""
+    count: int | None = None
+    """Number of its restore points; absent for no limit."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Blast radius. A pass that would delete more is refused as a whole for its region until a RetentionPlan
+    approves it."""
+
+    per_instance: InstanceLimits | None = None
+    """Limit on what one pass takes of one instance."""
+    per_pass: PassLimits | None = None
+    """Limit on what one pass over a region takes of all instances that match this policy."""
+
+
+class AutomatedBackups(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """What the backend's own automated backups (point in time recovery) should reach, up to what it can do: RDS
+    keeps 35 days at most."""
+
+    action: str = "Report"
+    """Report shows the difference as divergence. Set changes the backend's retention period to min(35 days,
+    window); it never switches automated backups on or off, never applies pending changes, and shortens only when
+    every matching policy is in Enforce mode and nothing is held. One of Report, Set."""
+    keep_within: str = ""
+    """The window, in whole days, ISO-8601; retention.keepWithin when absent."""
+
+
+class NameReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Another object by its name."""
+
+    name: str
+    """Name of the Backend."""
+
+
+class CopyRetention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """How long copies are kept. A copy is as old as its original."""
+
+    keep_within: str = ""
+    """Keep every copy whose original is younger than this, ISO-8601."""
+    keep_last: int | None = None
+    """Keep the newest N restorable copies, however old."""
+
+
+class CopyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """spec.copies of a BackupPolicy."""
+
+    name: str
+    """Name of the copy rule; tags of the copies carry it."""
+    backend_ref: NameReference | None = None
+    """Backend of the account that receives the copies; absent for the account of the original."""
+    region: str
+    """Region that receives the copies; its Backend must list it."""
+    retention: CopyRetention
+    """How long copies are kept. A copy is as old as its original."""
+    kms_key_id: str = msgspec.field(default="", name="kmsKeyID")
+    """Key of the receiving region that encrypts the copies (ARN, ID or alias). Needed for encrypted originals."""
+    tags: dict[str, str] = {}
+    """Further tags of the copies."""
+    max_in_flight: int = 5
+    """Copies in progress at the same time into this region."""
 
 
 class BackupPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """spec of a BackupPolicy."""
 
     mode: str = "Audit"
-    """Audit computes verdicts and deletes nothing. Enforce lets the policy's expired restore points be deleted. One
-    of Audit, Enforce."""
+    """Audit computes verdicts and deletes nothing. RequireApproval deletes what an approved RetentionPlan names.
+    Enforce lets the policy's expired restore points be deleted without asking, within its limits. One of Audit,
+    RequireApproval, Enforce."""
     selector: Selector
     """Which instances the policy applies to. Everything given must match; an empty selector matches every instance
     of every backend."""
@@ -263,8 +380,14 @@ class BackupPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """When a new restore point is taken of every matching instance."""
     retention: Retention | None = None
     """What is kept. A restore point is kept when any of these keeps it."""
-    max_deletes_percent: int = 50
-    """A pass that would delete more than this share of an instance's restore points is refused as a whole."""
+    limits: Limits | None = None
+    """Blast radius. A pass that would delete more is refused as a whole for its region until a RetentionPlan
+    approves it."""
+    automated_backups: AutomatedBackups | None = None
+    """What the backend's own automated backups (point in time recovery) should reach, up to what it can do: RDS
+    keeps 35 days at most."""
+    copies: tuple[CopyRule, ...] = ()
+    """Copies of restore points in another region or account."""
 
 
 class VerdictCounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -293,8 +416,13 @@ class BackupPolicyStatus(msgspec.Struct, frozen=True, kw_only=True, omit_default
     """Instances that match."""
     verdicts: VerdictCounts | None = None
     """Verdicts over the restore points of matching instances in the last pass."""
+    awaiting_approval: int | None = None
+    """Restore points let go that wait for an approved RetentionPlan."""
+    copies: int | None = None
+    """Copies that exist under this policy."""
     conditions: tuple[Condition, ...] = ()
-    """Valid: the selector and the schedule can be used. Enforced: what became of the expired restore points."""
+    """Valid: the selector and the schedule can be used. Enforced: what became of the expired restore points.
+    Conflicted: expireAfter of some policy contradicts what another keeps."""
 
 
 class BackupPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel",
@@ -308,13 +436,6 @@ class BackupPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     status: BackupPolicyStatus | None = None
 
 
-class NameReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """Another object by its name."""
-
-    name: str
-    """Name of the ServiceInstance."""
-
-
 class BackupSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """spec of a Backup."""
 
@@ -324,6 +445,8 @@ class BackupSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """The BackupPolicy whose schedule asked for it."""
     scheduled_for: datetime | None = None
     """The scheduled time it stands for."""
+    before_change: str = ""
+    """Digest of the pendingChange of the ServiceInstance that it precedes."""
 
 
 class BackupStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -360,6 +483,87 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     metadata: ObjectMeta
     spec: BackupSpec
     status: BackupStatus | None = None
+
+
+class FleetReportSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """spec of a FleetReport."""
+
+    selector: Selector | None = None
+    """Which instances are counted. Everything given must match; an empty selector matches every instance of every
+    backend."""
+    group_by: tuple[str, ...] = ()
+    """How the counts are broken down; by all of them when empty."""
+    team_key: str = "team"
+    """Label, or else live tag, that names the team of an instance."""
+
+
+class FleetCounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Instances and their restore points, counted."""
+
+    instances: int | None = None
+    """Instances that live."""
+    compliant: int | None = None
+    """Instances of which nothing diverges."""
+    divergent: int | None = None
+    """Instances of which something diverges from what the policies ask."""
+    unprotected: int | None = None
+    """Instances that no policy matches or of which nothing can be restored."""
+    unknown: int | None = None
+    """Instances of which something could not be read."""
+    orphans: int | None = None
+    """Databases that are gone while restore points of them are left."""
+    restore_points: int | None = None
+    """Restorable points."""
+    expired: int | None = None
+    """Restore points that every matching policy lets go."""
+    held: int | None = None
+    """Restore points kept by a hold."""
+
+
+class FleetGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """status.groups of a FleetReport."""
+
+    by: str
+    """Dimension. One of Account, Region, Team, Environment."""
+    value: str
+    """Account number, region, team or environment; empty where an instance has none."""
+    counts: FleetCounts | None = None
+    """Instances of the group."""
+
+
+class DivergenceCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """status.codes of a FleetReport."""
+
+    code: str
+    """Machine-readable kind of divergence."""
+    instances: int
+    """Instances that show it."""
+
+
+class FleetReportStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """status of a FleetReport."""
+
+    observed_generation: int | None = None
+    """The generation this status was computed from."""
+    total: FleetCounts | None = None
+    """All instances that the selector takes."""
+    groups: tuple[FleetGroup, ...] = ()
+    """The same by account, region, team and environment, at most 500 of them, the most divergent first."""
+    codes: tuple[DivergenceCount, ...] = ()
+    """How many instances show each kind of divergence."""
+    conditions: tuple[Condition, ...] = ()
+    """Valid: the selector can be used."""
+
+
+class FleetReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel",
+    tag_field="kind", tag="FleetReport"):
+    """A roll-up of every database under care, claimed or discovered, by account, region, team and environment. Make
+    as many as there are readers; the controller writes the status and nothing else."""
+
+    api_version: str = msgspec.field(default_factory=_api_version)
+    metadata: ObjectMeta
+    spec: FleetReportSpec
+    status: FleetReportStatus | None = None
 
 
 class HoldSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -400,6 +604,90 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     status: HoldStatus | None = None
 
 
+class PlannedPoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """spec.restorePoints of a RetentionPlan."""
+
+    region: str
+    """Region that holds it."""
+    resource_kind: str
+    """Kind of database it was taken of. One of DBInstance, DBCluster, Database, Cluster."""
+    name: str
+    """Name of the restore point."""
+    resource_id: str = msgspec.field(name="resourceID")
+    """Identity of the database it was taken of."""
+    taken_at: datetime
+    """When the original was taken, with microseconds where the backend gives them."""
+
+
+class RetentionPlanSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """spec of a RetentionPlan."""
+
+    backend_ref: NameReference
+    """The Backend whose restore points it names."""
+    digest: str
+    """SHA-256 of the plan it was made of, over inputs and verdicts."""
+    decided_at: datetime
+    """When the plan was made."""
+    valid_until: datetime
+    """After this nothing of it is deleted any more."""
+    reason: str = ""
+    """Why it was approved, for whoever audits it."""
+    restore_points: tuple[PlannedPoint, ...]
+    """What may be deleted."""
+
+
+class PlannedResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """status.results of a RetentionPlan."""
+
+    region: str
+    """Region that holds it."""
+    resource_kind: str
+    """Kind of database it was taken of."""
+    name: str
+    """Name of the restore point."""
+    state: str
+    """What became of it. One of Deleted, Refused, Failed."""
+    message: str = ""
+    """Why."""
+
+
+class RetentionPlanStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """status of a RetentionPlan."""
+
+    observed_generation: int | None = None
+    """The generation this status was computed from."""
+    phase: str = ""
+    """How far it is. Done, Partial and Refused are final. One of Pending, Deleting, Done, Partial, Refused."""
+    started_at: datetime | None = None
+    """When it was first acted on."""
+    finished_at: datetime | None = None
+    """When the last restore point was settled."""
+    planned: int | None = None
+    """Restore points it names."""
+    deleted: int | None = None
+    """Deleted and verified to be gone."""
+    refused: int | None = None
+    """Not deleted, for something had changed since the plan was made."""
+    failed: int | None = None
+    """Refused by the backend."""
+    results: tuple[PlannedResult, ...] = ()
+    """What became of each restore point."""
+    conditions: tuple[Condition, ...] = ()
+    """Applied: what became of the plan."""
+
+
+class RetentionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel",
+    tag_field="kind", tag="RetentionPlan"):
+    """An approved list of restore points to delete, made by `stateward apply plan.json`. Making one is the
+    approval: it deletes exactly what it names, as far as every policy still lets it go and nothing holds it, and
+    says of each what became of it."""
+
+    api_version: str = msgspec.field(default_factory=_api_version)
+    metadata: ObjectMeta
+    spec: RetentionPlanSpec
+    status: RetentionPlanStatus | None = None
+
+
 class ObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """Another object by kind and name, for people and for joins."""
 
@@ -411,6 +699,26 @@ class ObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """Name of the managed resource."""
     namespace: str = ""
     """Namespace of the managed resource; absent when it is cluster-scoped."""
+
+
+class Orphan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """The database is gone and only its restore points are left. Discovery writes it; correct the labels, tags and
+    environment and set evidence to Reviewed to say that they are complete."""
+
+    evidence: str
+    """Where labels, tags and environment come from. Record: the ServiceInstance that stood for it before.
+    RestorePoints: the tags of its restore points only, so that a policy which looks at labels or at other tags may
+    match and keeps everything. Reviewed: a person says that they are complete. One of Record, RestorePoints,
+    Reviewed."""
+
+
+class PendingChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """A risky change that the claim asks for and that waits for a backup. The function writes it."""
+
+    id: str
+    """Digest of the change."""
+    summary: str
+    """What changes, for people."""
 
 
 class ServiceInstanceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -445,6 +753,36 @@ class ServiceInstanceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     """What happens to the database when its claim is deleted. One of Delete, Snapshot, Orphan."""
     origin: str = "Claim"
     """Who wrote this resource. One of Claim, Enrolled, Discovered."""
+    orphan: Orphan | None = None
+    """The database is gone and only its restore points are left. Discovery writes it; correct the labels, tags and
+    environment and set evidence to Reviewed to say that they are complete."""
+    pending_change: PendingChange | None = None
+    """A risky change that the claim asks for and that waits for a backup. The function writes it."""
+
+
+class AutomatedBackupsStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Automated backups (point in time recovery) of the backend."""
+
+    retention_days: int | None = None
+    """Retention period of the backend in days; 0 is off."""
+    wanted_days: int | None = None
+    """Retention period that the matching policies ask for, at most what the backend can do. Absent when none asks."""
+    set_days: int | None = None
+    """Retention period that is to be set on the managed resource, when a policy says Set and the database has one.
+    The function renders it."""
+
+
+class Divergence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """status.divergence of a ServiceInstance."""
+
+    code: str
+    """Machine-readable kind of divergence."""
+    message: str
+    """What differs and what the reader can do."""
+    asked: str = ""
+    """What the policies ask."""
+    actual: str = ""
+    """What is."""
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -496,11 +834,21 @@ class ServiceInstanceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     """Allocated storage in GiB."""
     tags: dict[str, str] = {}
     """Live tags of the database, as last read."""
+    gone_since: datetime | None = None
+    """When the backend was first listed completely without the database. Its deletion is no younger;
+    afterInstanceDeletion counts from here."""
+    backed_up_change: str = ""
+    """Digest of the newest pendingChange for which a backup is usable, or for which no policy asks for one."""
+    automated_backups: AutomatedBackupsStatus | None = None
+    """Automated backups (point in time recovery) of the backend."""
+    divergence: tuple[Divergence, ...] = ()
+    """What the policies ask against what is, where the two differ."""
     protection: Protection | None = None
     """What can be restored, and which rules keep it."""
     conditions: tuple[Condition, ...] = ()
     """Observed: the database was found on its backend. Protected: a matching policy keeps a restorable point.
-    Supported: the backend can do what the policies ask."""
+    Supported: the backend can do what the policies ask. BackedUp: the newest restorable point is young enough.
+    Compliant: nothing diverges from what the policies ask."""
 
 
 class ServiceInstance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel",

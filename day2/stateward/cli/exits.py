@@ -20,7 +20,10 @@ class ExitCode(IntEnum):
     DONE = 0, "Done: everything was read."
     ERROR = 1, "Error: wrong usage, no cluster, no permission, no such object. The message says which and what to do."
     PARTIAL = 2, "Partial: some backend could not be read completely. What is printed holds for the rest."
-    REFUSED = 3, "Refused: the controller would not carry this plan out, for it exceeds a policy's maxDeletesPercent."
+    REFUSED = (
+        3,
+        "Refused: the controller would not carry this plan out, for it exceeds the limits of a policy or a Backend.",
+    )
 
 
 class CommandError(Exception):

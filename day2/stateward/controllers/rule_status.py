@@ -152,8 +152,8 @@ def _enforced(policy: BackupPolicy, summary: PolicySummary, unusable: bool, dele
         return FALSE, Reason.AUDIT, f"Audit mode deletes nothing. {said}"
     if summary.refused:
         message = (
-            f"{_points(summary.refused)} stay: the pass would delete more than {policy.spec.max_deletes_percent} % "
-            "of an instance's restore points. Look at the plan, then raise spec.maxDeletesPercent."
+            f"{_points(summary.refused)} stay: the pass would delete more than its limits "
+            "allow. Look at the plan, then approve it or raise spec.limits."
         )
         return FALSE, Reason.BLAST_RADIUS, message
     if summary.deletable:

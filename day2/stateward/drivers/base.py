@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from stateward.api.evidence import Listing, Location, RestorePoint
+from stateward.api.evidence import Instance, Listing, Location, RestorePoint
 from stateward.api.models import BackendSpec
 
 Clock = Callable[[], datetime]
@@ -26,6 +26,8 @@ class Capability(StrEnum):
     OBSERVE = "Observe"
     SNAPSHOT = "Snapshot"
     DELETE_RESTORE_POINT = "DeleteRestorePoint"
+    COPY_RESTORE_POINT = "CopyRestorePoint"
+    SET_AUTOMATED_RETENTION = "SetAutomatedRetention"
 
 
 class DeleteState(StrEnum):
@@ -59,6 +61,18 @@ class SnapshotRequest(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str]
 
 
+class CopyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy to be made. `name` was persisted before, or follows from the source; asking twice makes one."""
+
+    source: RestorePoint
+    destination: Location
+    """Where the copy is to be; the driver that is asked serves this account."""
+    name: str
+    tags: Mapping[str, str]
+    kms_key_id: str = ""
+    """Key of the destination that encrypts it; needed when the source is encrypted."""
+
+
 class Driver(Protocol):
     """One backend (an account, a server). See the module docstring for the rules."""
 
@@ -90,6 +104,23 @@ class Driver(Protocol):
 
     def find(self, location: Location, name: str, resource_kind: str = "DBInstance") -> RestorePoint | None:
         """One restore point that was asked for, by name. Each kind of database has a name space of its own."""
+        ...
+
+    def copy(self, request: CopyRequest) -> RestorePoint:
+        """Ask for a copy (asked of the destination's driver), or find the one already asked for under that name.
+
+        Raises `Retryable` when too many copies are in flight in the destination."""
+        ...
+
+    def share(self, point: RestorePoint, account: str, *, shared: bool) -> None:
+        """Let another account read a restore point (asked of the source's driver), or stop letting it. Idempotent."""
+        ...
+
+    def set_automated_retention(self, instance: Instance, days: int) -> None:
+        """Set how long automated backups are kept, at the backend's own time: nothing else that is pending is applied.
+
+        Verifies identity first; refuses (`Terminal`) to cross 0 and to change what AWS Backup owns. No call when equal.
+        """
         ...
 
     def delete(self, points: Sequence[RestorePoint]) -> tuple[DeleteOutcome, ...]:

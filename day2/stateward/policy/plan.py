@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 import msgspec
 
@@ -104,7 +105,29 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Matching policies with a retention, in name order."""
     holds: tuple[str, ...] = ()
     deletable: bool = False
-    """Let go, with every matching policy in Enforce mode."""
+    """To be deleted now: let go, and every matching policy is in Enforce mode or a RetentionPlan approves it."""
+    approvable: bool = False
+    """Let go, and no matching policy is in Audit mode: a RetentionPlan that names it lets it be deleted."""
+    approved_by: str = ""
+    """The RetentionPlan that approves it."""
+
+
+class PointIdentity(NamedTuple):
+    """What a restore point must still be for an approval to mean it."""
+
+    location: Location
+    resource_kind: str
+    name: str
+    resource_id: str
+    taken_at: datetime
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """An approved list of restore points: a RetentionPlan, or a plan file."""
+
+    name: str
+    valid_until: datetime
+    points: frozenset[PointIdentity]
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ out one that was asked for. The floor counts every kind. Neither counts a point 
 to another account or has no believable time. Points of equal age at the edge of a count are all kept, so that neither
 order nor names decide.
 
-The brake is not a rule. A pass that would take more than maxDeletesPercent of an instance's points is refused as a
+The brake is not a rule. A pass that would take more than the limits of an instance's points is refused as a
 whole for its location; it stops an unusual pass until somebody has looked. A pass made smaller, by a hold or otherwise,
 may therefore run where a bigger one was refused, but only over points that were let go in either case.
 """

@@ -128,8 +128,11 @@ def compile_policy(policy: BackupPolicy | Unreadable) -> CompiledPolicy:
             problems += (_retention("spec", "needs retention, schedule or both; add what it is to ask for"),)
         return CompiledPolicy(policy.metadata.name, selector, problems, retains=bool(problems))
     keep_within, problems = _retention_of(retention)
-    if not 1 <= spec.max_deletes_percent <= 100:
-        problems += (_retention("spec.maxDeletesPercent", f"is {spec.max_deletes_percent}; write 1 to 100"),)
+    percent = DEFAULT_MAX_DELETES_PERCENT
+    if spec.limits is not None and spec.limits.per_instance is not None:
+        percent = spec.limits.per_instance.percent
+    if not 1 <= percent <= 100:
+        problems += (_retention("spec.limits.perInstance.percent", f"is {percent}; write 1 to 100"),)
     return CompiledPolicy(
         policy.metadata.name,
         selector,
@@ -139,7 +142,7 @@ def compile_policy(policy: BackupPolicy | Unreadable) -> CompiledPolicy:
         keep_within=keep_within,
         keep_last=retention.keep_last,
         floor=max(LEAST_FLOOR, retention.floor.restorable if retention.floor else LEAST_FLOOR),
-        max_deletes_percent=spec.max_deletes_percent,
+        max_deletes_percent=percent,
     )
 
 

@@ -174,8 +174,8 @@ class Tally:
             percent=policy.max_deletes_percent,
             message=(
                 f"{due} of the {points} restore points of {ref[0]}/{ref[1]} would go, more than the "
-                f"{policy.max_deletes_percent} % that maxDeletesPercent of policy {policy.name} allows; nothing is "
-                f"deleted in {where}. Read the plan, and raise maxDeletesPercent if it is meant"
+                f"{policy.max_deletes_percent} % that limits.perInstance.percent of policy {policy.name} allows; nothing is "
+                f"deleted in {where}. Read the plan, and raise limits.perInstance.percent if it is meant"
             ),
         )
         self._over.setdefault(database.location, []).append(refusal)

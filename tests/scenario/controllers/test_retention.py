@@ -15,7 +15,7 @@ def policy(mode: str = "Enforce", within: str = "P90D", **fields: Any) -> dict[s
         "mode": mode,
         "selector": {},
         "retention": {"keepWithin": within},
-        "maxDeletesPercent": 100,
+        "limits": {"perInstance": {"percent": 100}},
     } | fields
 
 
@@ -94,7 +94,7 @@ def test_a_pass_that_would_take_too_much_is_refused_as_a_whole(scene: Scene) -> 
     scene.seed("orders", ages=[1, 95, 100, 110, 120])
     scene.backend("one", scene.account)
     scene.instance("orders", "one")
-    scene.apply("BackupPolicy", "ninety", policy(maxDeletesPercent=50))
+    scene.apply("BackupPolicy", "ninety", policy(limits={"perInstance": {"percent": 50}}))
     scene.controller()
     scene.until("Backend", "one", "Enforcing", "BlastRadius")
     assert scene.until_pass("one", "Refused")["planned"] == 4

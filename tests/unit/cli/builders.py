@@ -19,6 +19,8 @@ from stateward.api.models import (
     BackupPolicySpec,
     Hold,
     HoldSpec,
+    InstanceLimits,
+    Limits,
     NameReference,
     ObjectMeta,
     Retention,
@@ -83,7 +85,7 @@ def service(name: str = "orders", namespace: str = "team", **spec: Any) -> Servi
 
 def policy(name: str, within: str = "P14D", mode: str = "Audit", **fields: Any) -> BackupPolicy:
     known: dict[str, Any] = {
-        "mode": mode, "selector": Selector(), "retention": Retention(keep_within=within), "max_deletes_percent": 90,
+        "mode": mode, "selector": Selector(), "retention": Retention(keep_within=within), "limits": Limits(per_instance=InstanceLimits(percent=90)),
     }  # fmt: skip
     return BackupPolicy(metadata=ObjectMeta(name=name), spec=BackupPolicySpec(**(known | fields)))
 

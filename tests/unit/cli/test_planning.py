@@ -11,7 +11,7 @@ import yaml
 
 from stateward.api.conditions import Reason
 from stateward.api.errors import Terminal
-from stateward.api.models import Selector
+from stateward.api.models import InstanceLimits, Limits, Selector
 from stateward.cli.exits import CommandError, ExitCode
 from stateward.cli.output import Format, write
 from stateward.cli.plan import Filter, PlanReport, plan
@@ -127,7 +127,7 @@ def test_secrets_go_to_the_driver_and_are_not_printed() -> None:
 
 
 def test_too_much_at_once_is_refused() -> None:
-    careful = policy("short", mode="Enforce", max_deletes_percent=10)
+    careful = policy("short", mode="Enforce", limits=Limits(per_instance=InstanceLimits(percent=10)))
     report = planned(MemoryCluster(aws_backend(), service(), careful), Backends().shows(SEEN))
     assert report.deletes == 0
     assert [(row.policy, row.deletes) for row in report.refusals] == [("short", 1)]

@@ -15,6 +15,8 @@ from stateward.api.models import (
     Enforcement,
     Hold,
     HoldSpec,
+    InstanceLimits,
+    Limits,
     ObjectMeta,
     Retention,
     Selector,
@@ -45,7 +47,7 @@ def policy(**spec: Any) -> BackupPolicy:
     } | spec
     return BackupPolicy(
         metadata=ObjectMeta(name="ninety", uid="uid-ninety", generation=1),
-        spec=BackupPolicySpec(**({"max_deletes_percent": 100} | given)),
+        spec=BackupPolicySpec(**({"limits": Limits(per_instance=InstanceLimits(percent=100))} | given)),
     )
 
 

@@ -156,7 +156,7 @@ class TestCompiledRules:
             (a_policy(within="P1M"), "spec.retention.keepWithin"),
             (a_policy(last=0), "spec.retention.keepLast"),
             (a_policy(within="P1D", floor=-1), "spec.retention.floor.restorable"),
-            (a_policy(within="P1D", max_deletes_percent=0), "spec.maxDeletesPercent"),
+            (a_policy(within="P1D", max_deletes_percent=0), "spec.limits.perInstance.percent"),
             (a_policy(), "spec"),
             (a_policy(within="P1D", expression="1"), "spec.selector.expression"),
         ],

@@ -128,7 +128,7 @@ class TestPass:
         refused = step(None, plan, [HERE], {}, NOW)
         assert refused.status is not None
         assert (refused.status.phase, refused.status.planned, refused.actions) == ("Refused", 2, ())
-        assert "maxDeletesPercent" in refused.status.message
+        assert "limits.perInstance.percent" in refused.status.message
         assert step(refused.status, plan, [HERE], {}, NOW + days(1)).status == refused.status
         closed = step(refused.status, plan_of([NEW], careful), [HERE], {}, NOW).status
         assert closed is not None
