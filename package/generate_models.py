@@ -43,6 +43,7 @@ NAMES = {
     "BackupPolicy.spec.automatedBackups": "AutomatedBackups",
     "BackupPolicy.spec.copies": "CopyRule",
     "BackupPolicy.spec.copies.retention": "CopyRetention",
+    "BackupPolicy.spec.requires": "Requirements",
     "BackupPolicy.status.verdicts": "VerdictCounts",
     "Backend.spec.limits": "BackendLimits",
     "Backend.spec.limits.perPass": "PassLimits",

@@ -89,6 +89,8 @@ class RestorePoint(msgspec.Struct, frozen=True, kw_only=True):
     """When the original was taken (UTC); a copy is as old as its original. ``None`` when unknown."""
     size_gb: int | None = None
     encrypted: bool | None = None
+    key_usable: bool | None = None
+    """Whether the key that encrypts it is enabled; ``None`` when unencrypted or not read."""
     tags: Mapping[str, str] | None
     """``None`` when they could not be read."""
     shared: bool | None = None

@@ -366,6 +366,16 @@ class CopyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     """Copies in progress at the same time into this region."""
 
 
+class Requirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """What matching databases must be, besides their backups. Nothing is changed and nothing deleted on this
+    account: what is not met shows as divergence."""
+
+    encryption: bool = False
+    """The database and its restore points must be encrypted."""
+    tags: tuple[str, ...] = ()
+    """Keys of the tags that the database must carry on its backend (environment, team), with any value."""
+
+
 class BackupPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """spec of a BackupPolicy."""
 
@@ -388,6 +398,9 @@ class BackupPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     keeps 35 days at most."""
     copies: tuple[CopyRule, ...] = ()
     """Copies of restore points in another region or account."""
+    requires: Requirements | None = None
+    """What matching databases must be, besides their backups. Nothing is changed and nothing deleted on this
+    account: what is not met shows as divergence."""
 
 
 class VerdictCounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
