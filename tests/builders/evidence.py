@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from stateward.api.evidence import Instance, Listing, Location, PointKind, RestorePoint
 
 NOW = datetime(2026, 6, 15, 12, 30, tzinfo=UTC)
@@ -74,14 +76,28 @@ def a_listing(
     location: Location = HERE,
     complete: bool = True,
     age: timedelta = timedelta(minutes=1),
+    clock_ahead: timedelta | None = timedelta(0),
     problem: str = "",
 ) -> Listing:
-    """What a look at one location brought a minute ago."""
+    """What a look at one location brought a minute ago; `clock_ahead` is the backend's clock against ours."""
     return Listing(
         location=location,
         taken_at=NOW - age,
+        backend_time=None if clock_ahead is None else NOW - age + clock_ahead,
         instances=tuple(instances),
         points=tuple(points),
         complete=complete,
         problem=problem or ("" if complete else "page 3 failed: throttled; it is tried again"),
     )
+
+
+def arn_of(point: RestorePoint) -> str:
+    """The ARN that AWS gives a restore point; it tells the account and the region that hold it."""
+    at = point.location
+    return f"arn:aws:rds:{at.region}:{at.account}:snapshot:{point.name}"
+
+
+def a_copy(of: RestorePoint, at: Location, *, name: str = "", **others: Any) -> RestorePoint:
+    """A copy of a restore point at another place: as old as its original, and of the same database."""
+    copied = msgspec.structs.replace(of, location=at, name=name or f"copy-of-{of.name}", arn="", copy_of=arn_of(of))
+    return msgspec.structs.replace(copied, **others)

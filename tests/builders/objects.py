@@ -16,6 +16,7 @@ from stateward.api.models import (
     BackupPolicySpec,
     BackupSpec,
     BackupStatus,
+    CopyRule,
     Floor,
     Hold,
     HoldSpec,
@@ -42,9 +43,14 @@ def a_service_instance(
     labels: Mapping[str, str] | None = None,
     deleting: datetime | None = None,
     observed: bool = True,
+    gone_since: datetime | None = None,
+    last_tags: Mapping[str, str] | None = None,
     **spec: Any,
 ) -> ServiceInstance:
-    """The ServiceInstance of a database, already joined with it by its resource ID (unless not `observed`)."""
+    """The ServiceInstance of a database, already joined with it by its resource ID (unless not `observed`).
+
+    `gone_since` and `last_tags` are the record of a database that is no longer there.
+    """
     live = of if isinstance(of, Instance) else an_instance(of)
     fields: dict[str, Any] = {"engine": live.engine, "resource_kind": live.resource_kind, **spec}
     at = live.location
@@ -60,7 +66,12 @@ def a_service_instance(
             backend_ref=NameReference(name=at.backend), identifier=live.identifier, region=at.region, **fields
         ),
         status=ServiceInstanceStatus(
-            initialized=True, resource_id=live.resource_id, account_id=at.account, region=at.region
+            initialized=True,
+            resource_id=live.resource_id,
+            account_id=at.account,
+            region=at.region,
+            gone_since=gone_since,
+            tags=dict(last_tags or {}),
         )
         if observed
         else None,
@@ -77,10 +88,12 @@ def a_policy(
     max_deletes_percent: int = 100,
     cron: str = "",
     selector: Selector | None = None,
+    retention: Retention | None = None,
+    copies: Iterable[CopyRule] = (),
+    limits: Limits | None = None,
     **match: Any,
 ) -> BackupPolicy:
-    """A policy; ``a_policy(within="P90D", match_labels={...})``. Without `within` and `last` it only has a schedule."""
-    retention = None
+    """A policy; ``a_policy(within="P90D", match_labels={...})``. Without any retention it only has a schedule."""
     if within or last is not None:
         retention = Retention(keep_within=within, keep_last=last, floor=Floor(restorable=floor) if floor else None)
     return BackupPolicy(
@@ -90,7 +103,8 @@ def a_policy(
             selector=selector or Selector(**match),
             retention=retention,
             schedule=Schedule(cron=cron) if cron else None,
-            limits=Limits(per_instance=InstanceLimits(percent=max_deletes_percent)),
+            copies=tuple(copies),
+            limits=limits or Limits(per_instance=InstanceLimits(percent=max_deletes_percent)),
         ),
     )
 
