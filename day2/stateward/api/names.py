@@ -46,6 +46,9 @@ TAG_COPY_RULE: Final = "stateward.dev/copy-rule"
 """On a copy: `<policy>/<name of the copy rule>` that asked for it."""
 TAG_TAKEN_AT: Final = "stateward.dev/taken-at"
 """On a copy: when its original was taken, RFC 3339 in UTC, for backends that do not tell."""
+TAG_LENT_TO: Final = "stateward.dev/lent-to/"
+"""On a restore point that is shared while a copy is made: first characters of the key, which the receiving account
+completes. The value is when it was last shared, RFC 3339 in UTC."""
 
 RESTORE_POINT_PREFIX: Final = "stateward-"
 """First characters of the name of every restore point that Stateward takes."""

@@ -66,6 +66,55 @@ def test_the_age_of_a_copy_is_never_its_copy_date() -> None:
     assert cluster.taken_at is None
 
 
+OURS = {
+    "stateward.dev/managed-by": "stateward",
+    "stateward.dev/copy-of": ARN,
+    "stateward.dev/taken-at": TAKEN.isoformat(),
+}
+
+
+@pytest.mark.parametrize(
+    ("tags", "source", "taken_at"),
+    [
+        (OURS, ARN, TAKEN),
+        (OURS | {"stateward.dev/taken-at": "2024-01-01T00:00:00Z"}, ARN, TAKEN),
+        (OURS, ARN + "-of-a-copy", None),
+        ({key: value for key, value in OURS.items() if not key.endswith("managed-by")}, ARN, None),
+        ({key: value for key, value in OURS.items() if not key.endswith("copy-of")}, ARN, None),
+        (OURS | {"stateward.dev/taken-at": "2026-01-02T00:00:00+00:00"}, ARN, None),
+        (OURS | {"stateward.dev/taken-at": "2024-01-01T00:00:00"}, ARN, None),
+        (OURS | {"stateward.dev/taken-at": "yesterday"}, ARN, None),
+        (OURS, "", datetime(2026, 1, 1, tzinfo=UTC)),
+    ],
+    ids=["ours", "ours-z", "copy-of-ours", "unmanaged", "no-lineage", "younger-than-the-copy", "no-zone", "no-time",
+         "no-copy-at-all"],
+)  # fmt: skip
+def test_our_tag_tells_the_age_of_a_cluster_copy_that_is_surely_ours(
+    tags: dict[str, str], source: str, taken_at: datetime | None
+) -> None:
+    raw: dict[str, Any] = {
+        "DBClusterSnapshotArn": ARN + "-copy",
+        "SnapshotCreateTime": datetime(2026, 1, 1, tzinfo=UTC),
+        "TagList": [{"Key": key, "Value": value} for key, value in tags.items()],
+    } | ({"SourceDBClusterSnapshotArn": source} if source else {})
+    assert reading.cluster_snapshot(raw).taken_at == taken_at  # type: ignore[arg-type]  # built by hand
+
+
+def test_what_a_copy_is_of_aws_says_and_no_tag_does() -> None:
+    tags = [{"Key": key, "Value": value} for key, value in OURS.items()]
+    assert point(SourceDBSnapshotIdentifier=ARN + "-source").copy_of == ARN + "-source"
+    assert point(TagList=tags).copy_of == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "verified_at"),
+    [("2024-01-01T00:00:00Z", TAKEN), ("soon", None), ("2024-01-01T00:00:00", None), ("", None)],
+)
+def test_when_a_restore_proved_a_point_is_read_from_its_tag(value: str, verified_at: datetime | None) -> None:
+    assert point(TagList=[{"Key": "stateward.dev/verified-at", "Value": value}]).verified_at == verified_at
+    assert point(TagList=[]).verified_at is None
+
+
 def test_a_point_of_another_account_is_foreign() -> None:
     assert not point().foreign
     assert point(DBSnapshotArn=ARN.replace("1" * 12, "2" * 12)).foreign

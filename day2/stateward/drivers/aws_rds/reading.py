@@ -2,7 +2,9 @@
 
 Invariants:
 - identity is `DbiResourceId` or `DbClusterResourceId`, never a name;
-- a copy is as old as its original: where AWS does not tell that time, the age is unknown and not the copy's date;
+- a copy is as old as its original: where AWS does not tell that time, it is what our own tag says, else unknown, and
+  never the copy's date;
+- what is a copy of what, AWS alone says: tags travel with restores and with other people's copies;
 - a tag list that is missing from an answer is `None`, one that is empty is empty.
 """
 
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from stateward.api.evidence import Instance, Location, PointKind, RestorePoint
+from stateward.api.names import TAG_COPY_OF, TAG_MANAGED_BY, TAG_TAKEN_AT, TAG_VERIFIED
 from stateward.drivers.aws_rds.keys import KeyRing, KeyState
 
 if TYPE_CHECKING:
@@ -139,6 +142,7 @@ def cluster(raw: DBClusterTypeDef, location: Location) -> Instance:
 def instance_snapshot(raw: DBSnapshotTypeDef) -> Snapshot:
     """A snapshot of a DB instance."""
     source = raw.get("SourceDBSnapshotIdentifier", "")
+    created, tags = _utc(raw.get("SnapshotCreateTime")), _tags(raw.get("TagList"))
     return Snapshot(
         resource_kind=INSTANCE,
         name=raw.get("DBSnapshotIdentifier", ""),
@@ -148,18 +152,19 @@ def instance_snapshot(raw: DBSnapshotTypeDef) -> Snapshot:
         type=raw.get("SnapshotType", ""),
         engine=raw.get("Engine", ""),
         status=raw.get("Status", ""),
-        taken_at=_utc(raw.get("OriginalSnapshotCreateTime") or (None if source else raw.get("SnapshotCreateTime"))),
+        taken_at=_utc(raw.get("OriginalSnapshotCreateTime")) or _original_time(source, tags, created),
         size_gb=raw.get("AllocatedStorage"),
         encrypted=raw.get("Encrypted"),
         key_id=raw.get("KmsKeyId", ""),
-        tags=_tags(raw.get("TagList")),
+        tags=tags,
         copied_from=source,
     )
 
 
 def cluster_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
-    """A snapshot of a DB cluster. AWS tells no original time for it, so a copy's age is unknown."""
+    """A snapshot of a DB cluster. AWS tells no original time for it, so the age of a copy is known of our own only."""
     source = raw.get("SourceDBClusterSnapshotArn", "")
+    created, tags = _utc(raw.get("SnapshotCreateTime")), _tags(raw.get("TagList"))
     return Snapshot(
         resource_kind=CLUSTER,
         name=raw.get("DBClusterSnapshotIdentifier", ""),
@@ -169,11 +174,11 @@ def cluster_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
         type=raw.get("SnapshotType", ""),
         engine=raw.get("Engine", ""),
         status=raw.get("Status", ""),
-        taken_at=None if source else _utc(raw.get("SnapshotCreateTime")),
+        taken_at=_original_time(source, tags, created),
         size_gb=raw.get("AllocatedStorage"),
         encrypted=raw.get("StorageEncrypted"),
         key_id=raw.get("KmsKeyId", ""),
-        tags=_tags(raw.get("TagList")),
+        tags=tags,
         copied_from=source,
     )
 
@@ -218,6 +223,8 @@ def restore_point(snapshot: Snapshot, location: Location, keys: KeyRing, in_use:
         encrypted=snapshot.encrypted,
         tags=snapshot.tags,
         foreign=_owner(snapshot.arn) != location.account,
+        copy_of=snapshot.copied_from,
+        verified_at=_time((snapshot.tags or {}).get(TAG_VERIFIED)),
     )
 
 
@@ -229,6 +236,24 @@ def with_sharing(point: RestorePoint, shared: bool | None) -> RestorePoint:
 def type_of(kind: PointKind) -> str:
     """AWS's word for a kind of restore point."""
     return next(word for word, known in _KINDS.items() if known is kind)
+
+
+def _original_time(source: str, tags: Mapping[str, str] | None, created: datetime | None) -> datetime | None:
+    """When the data is of. A copy's own time says nothing; our tag does, on a copy that is surely ours."""
+    if not source:
+        return created
+    if not tags or TAG_MANAGED_BY not in tags or tags.get(TAG_COPY_OF) != source:
+        return None
+    taken = _time(tags.get(TAG_TAKEN_AT))
+    return taken if taken is not None and created is not None and taken <= created else None
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
 
 
 def _is_settled(status: str) -> bool:
