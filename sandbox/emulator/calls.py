@@ -16,6 +16,8 @@ class Call:
     service: str
     operation: str
     page: int = 1
+    immediately: bool = False
+    """It carries `ApplyImmediately=true`, which also flushes every other change that waits."""
 
 
 class RefusedError(Exception):
@@ -33,6 +35,8 @@ class Tally:
     calls: int = 0
     errors: int = 0
     throttled: int = 0
+    immediate: int = 0
+    """Calls with `ApplyImmediately=true`."""
 
 
 class Ledger:

@@ -4,7 +4,8 @@ The JSON form, all times RFC 3339, all tags plain objects:
 
     {"instances": [{"account", "region", "identifier", "resourceId", "createdAt", "tags", "deleted", "status",
                     "automatedSnapshots", "managedByAwsBackup", <any parameter of CreateDBInstance in snake_case>}],
-     "clusters":  [{"account", "region", "identifier", "createdAt", "tags", <any parameter of CreateDBCluster>}],
+     "clusters":  [{"account", "region", "identifier", "createdAt", "tags", "managedByAwsBackup",
+                    <any parameter of CreateDBCluster in snake_case>}],
      "snapshots": [{"account", "region", "identifier", "instance" or "resourceId", "createdAt", "originalCreatedAt",
                     "type", "status", "tags", "sharedWith", "encryptedWith"}],
      "clusterSnapshots": [{"account", "region", "identifier", "cluster", "createdAt", "type", "status", "tags",
@@ -134,9 +135,7 @@ class Seeder:
         instance.created = instance.instance_create_time = created or instance.created
         instance.status = status
         if managed:
-            instance.aws_backup_recovery_point_arn = (
-                f"arn:aws:backup:{region}:{account}:recovery-point:continuous:{name}"
-            )
+            instance.aws_backup_recovery_point_arn = _continuous(account, region, name)
         for moment in automated:
             snapshot: Any = DBSnapshot(backend, instance, f"rds:{name}-{moment:%Y-%m-%d-%H-%M}", "automated")
             _back_date(snapshot, moment)
@@ -150,12 +149,15 @@ class Seeder:
         account, region, name = entry.pop("account"), entry.pop("region"), entry.pop("identifier")
         backend: Any = rds_backends[account][region]
         created, tags = _time(entry.pop("createdAt", None)), _tags(entry.pop("tags", {}))
+        managed = entry.pop("managedByAwsBackup", False)
         if name in backend.clusters:
             raise PresentError(f"there is a cluster {name} in {account}/{region} already")
         check_retention(entry.get("backup_retention_period"), 1)
         cluster: Any = DBCluster(backend, db_cluster_identifier=name, **(_CLUSTER_DEFAULTS | entry | {"tags": tags}))
         cluster.db_cluster_resource_id = resource_id("cluster", f"{account}/{region}/{name}")
         cluster.created = cluster.cluster_create_time = created or cluster.created
+        if managed:
+            cluster.aws_backup_recovery_point_arn = _continuous(account, region, name)
         backend.clusters[name] = cluster
 
     def _snapshot(self, entry: dict[str, Any]) -> None:
@@ -207,6 +209,11 @@ class Seeder:
             if snapshot.dbi_resource_id == wanted:
                 return snapshot.database
         raise KeyError(wanted)
+
+
+def _continuous(account: str, region: str, name: str) -> str:
+    """ARN of the continuous recovery point by which AWS Backup owns a database's automated backups."""
+    return f"arn:aws:backup:{region}:{account}:recovery-point:continuous:{name}"
 
 
 def _back_date(snapshot: Any, created: datetime | None, original: datetime | None = None) -> None:

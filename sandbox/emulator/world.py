@@ -84,6 +84,7 @@ class World:
         """Counts the call; returns the seconds it is delayed and the error it is answered with, if any."""
         tally = self.ledger.of(call)
         tally.calls += 1
+        tally.immediate += call.immediately
         if self.settings.throttle and call.service == _THROTTLED_SERVICE and not self._bucket(call).take(self.clock()):
             tally.throttled += 1
             return 0.0, RefusedError("Throttling", "Rate exceeded")

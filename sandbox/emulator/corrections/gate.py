@@ -61,6 +61,7 @@ def _call(response: Any) -> Call:
         service=response.service_name or "",
         operation=response._get_action() or "",
         page=page_of_marker(marker[0]) if isinstance(marker, list) and marker else 1,
+        immediately=response.querystring.get("ApplyImmediately", [""])[0] == "true",
     )
 
 

@@ -10,6 +10,7 @@ from moto.rds.exceptions import (
     DBInstanceNotFoundError,
     InvalidParameterCombination,
     InvalidParameterValue,
+    RDSClientError,
 )
 from moto.rds.models import RDSBackend
 
@@ -39,6 +40,7 @@ _NOT_ATTRIBUTES = ("apply_immediately", "db_instance_identifier", "allow_major_v
 def apply(world: World) -> None:
     retention_has_limits()
     changes_wait_unless_asked(world)
+    a_clusters_retention_is_pending_first(world)
 
 
 def check_retention(days: Any, shortest: int) -> None:
@@ -66,27 +68,20 @@ def retention_has_limits() -> None:
 
         return create_db_cluster
 
-    def modify_cluster(original: Method) -> Method:
-        def modify_db_cluster(self: Any, kwargs: dict[str, Any]) -> Any:
-            if kwargs["db_cluster_identifier"] not in self.clusters:
-                raise DBClusterNotFoundError(kwargs["db_cluster_identifier"])
-            check_retention(kwargs.get("backup_retention_period"), 1)
-            return original(self, kwargs)
-
-        return modify_db_cluster
-
     correct(RDSBackend, "create_db_instance")(create_instance)
     correct(RDSBackend, "create_db_cluster")(create_cluster)
-    correct(RDSBackend, "modify_db_cluster")(modify_cluster)
+
+
+def check_owner(database: Any, name: str, days: Any) -> None:
+    """RDS: the retention of a database whose automated backups AWS Backup owns cannot be changed through RDS."""
+    if days is not None and getattr(database, "aws_backup_recovery_point_arn", None):
+        raise InvalidParameterCombination(f"The backup retention period of {name} is managed by AWS Backup.")
 
 
 def _check(instance: Any, changes: dict[str, Any]) -> None:
     days = changes.get("backup_retention_period")
     check_retention(days, 0)
-    if days is not None and getattr(instance, "aws_backup_recovery_point_arn", None):
-        raise InvalidParameterCombination(
-            f"The backup retention period of {instance.db_instance_identifier} is managed by AWS Backup."
-        )
+    check_owner(instance, instance.db_instance_identifier, days)
     storage = changes.get("allocated_storage")
     if storage is not None and storage < instance.allocated_storage:
         raise InvalidParameterCombination(
@@ -171,6 +166,50 @@ def changes_wait_unless_asked(world: World) -> None:
             return instance
 
         return modify_db_instance
+
+
+def a_clusters_retention_is_pending_first(world: World) -> None:
+    """RDS: a cluster's new retention is in its `PendingModifiedValues` until it is applied, with limits and ownership
+    as for instances, and only while the cluster is available. moto: any number, applied at once, in any state.
+    """
+
+    def apply_pending(cluster: Any) -> None:
+        days = _waiting(cluster).pop("BackupRetentionPeriod", None)
+        if days is not None:
+            cluster.backup_retention_period = days
+
+    world.actions["apply-pending-of-cluster"] = apply_pending
+
+    @correct(RDSBackend, "modify_db_cluster")
+    def _(original: Method) -> Method:
+        def modify_db_cluster(self: Any, kwargs: dict[str, Any]) -> Any:
+            name = kwargs["db_cluster_identifier"]
+            cluster = self.clusters.get(name)
+            if cluster is None:
+                raise DBClusterNotFoundError(name)
+            days = kwargs.get("backup_retention_period")
+            check_retention(days, 1)
+            check_owner(cluster, name, days)
+            if cluster.status != "available":
+                raise RDSClientError(
+                    "InvalidDBClusterStateFault", f"Cluster {name} is in state {cluster.status}; this needs available."
+                )
+            original(self, {key: value for key, value in kwargs.items() if key != "backup_retention_period"})
+            if days is not None and days != cluster.backup_retention_period:
+                _waiting(cluster)["BackupRetentionPeriod"] = days
+                soon = 0.0 if kwargs.get("apply_immediately") else world.settings.retention_seconds
+                world.after(soon, "apply-pending-of-cluster", cluster)
+            elif days is not None:
+                _waiting(cluster).pop("BackupRetentionPeriod", None)
+            return cluster
+
+        return modify_db_cluster
+
+
+def _waiting(cluster: Any) -> dict[str, Any]:
+    """What of a cluster waits to be applied; moto's clusters have no such thing."""
+    waiting: dict[str, Any] = vars(cluster).setdefault("pending_modified_values", {})
+    return waiting
 
 
 def run_maintenance(world: World, backend: Any) -> int:

@@ -198,6 +198,41 @@ def test_a_retention_managed_by_aws_backup_is_refused(emulator: Emulator, rds: A
     assert refused(lambda: rds.modify_db_instance(**modify)) == "InvalidParameterCombination"
 
 
+def test_a_new_retention_of_a_cluster_is_pending_and_then_applied(
+    emulator: Emulator, rds: Any, region: str, name: str
+) -> None:
+    emulator.ask("POST", "seed", {"clusters": [
+        {"account": ONE, "region": region, "identifier": name, "backup_retention_period": 7},
+        {"account": ONE, "region": region, "identifier": f"{name}-owned", "managedByAwsBackup": True}]})  # fmt: skip
+
+    def read() -> dict[str, Any]:
+        found: dict[str, Any] = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+        return found
+
+    changed = rds.modify_db_cluster(DBClusterIdentifier=name, BackupRetentionPeriod=14)["DBCluster"]
+    assert (changed["BackupRetentionPeriod"], changed["Status"]) == (7, "available")
+    assert changed["PendingModifiedValues"]["BackupRetentionPeriod"] == read()["PendingModifiedValues"][
+        "BackupRetentionPeriod"
+    ] == 14  # fmt: skip
+    after = eventually(read, lambda found: found["BackupRetentionPeriod"] == 14)
+    assert not after.get("PendingModifiedValues")
+    for days in (0, 36):
+        modify = {"DBClusterIdentifier": name, "BackupRetentionPeriod": days}
+        assert refused(lambda: rds.modify_db_cluster(**modify)) == "InvalidParameterValue"  # noqa: B023
+    owned = {"DBClusterIdentifier": f"{name}-owned", "BackupRetentionPeriod": 14}
+    assert refused(lambda: rds.modify_db_cluster(**owned)) == "InvalidParameterCombination"
+
+
+def test_the_ledger_tells_who_applied_immediately(
+    emulator: Emulator, rds: Any, make: Callable[..., Any], name: str
+) -> None:
+    make(name, BackupRetentionPeriod=7)
+    for others in ({}, {"ApplyImmediately": False}, {"ApplyImmediately": True}):
+        rds.modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=14, **others)
+    (row,) = [row for row in emulator.ask("GET", "calls")["calls"] if row["operation"] == "ModifyDBInstance"]
+    assert (row["calls"], row["immediate"]) == (3, 1)
+
+
 def test_a_cluster_and_its_members_can_be_deleted(rds: Any, name: str) -> None:
     rds.create_db_cluster(
         DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="pg", MasterUserPassword="not-a-secret"

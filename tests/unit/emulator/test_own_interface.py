@@ -20,9 +20,9 @@ def test_the_ledger_counts_calls_by_account_region_and_operation(emulator: Emula
     report = emulator.ask("GET", "calls")
     assert report["calls"] == [
         {"account": ONE, "region": region, "service": "rds", "operation": "DeleteDBSnapshot",
-         "calls": 1, "errors": 1, "throttled": 0},
+         "calls": 1, "errors": 1, "throttled": 0, "immediate": 0},
         {"account": ONE, "region": region, "service": "rds", "operation": "DescribeDBInstances",
-         "calls": 3, "errors": 0, "throttled": 0},
+         "calls": 3, "errors": 0, "throttled": 0, "immediate": 0},
     ]  # fmt: skip
     assert (report["total"], report["errors"]) == (4, 1)
 
