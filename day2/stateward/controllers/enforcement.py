@@ -138,7 +138,7 @@ class EnforcementReconciler:
     ) -> dict[PointKey, Result]:
         """Look again, decide again, delete, write down. Never raises for what the backend does."""
         try:
-            refreshed = await self._pool.run(driver.refresh, batch.points)
+            refreshed = await self._pool.run(driver.refresh, batch.candidates, batch.guards)
             rules = await self._rules()
             kept = _kept_since(batch.verdicts, await self._judgement.newest())
         except NotLeading:

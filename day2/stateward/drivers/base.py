@@ -90,8 +90,13 @@ class Driver(Protocol):
         """List everything at a location. Never raises for a page that fails: the listing is then not `complete`."""
         ...
 
-    def refresh(self, points: Sequence[RestorePoint]) -> tuple[RestorePoint | None, ...]:
-        """Read restore points again, with all attributes (sharing, tags), in batches; one answer per point, in order.
+    def refresh(
+        self, points: Sequence[RestorePoint], guards: Sequence[RestorePoint] = ()
+    ) -> tuple[RestorePoint | None, ...]:
+        """Read restore points again, in batches; one answer for each of `points` and then of `guards`, in their order.
+
+        `points` come with all attributes (sharing, tags). `guards` are points that shall stay, of which only identity
+        and state matter: an attribute that would cost a call for each is not read of them.
 
         ``None`` stands for a point that is gone. A point whose attributes could not be read has ``None`` in them. The
         name may lead to another point by now: compare `resource_id` and `taken_at`. Raises when a batch could not be
@@ -127,7 +132,8 @@ class Driver(Protocol):
         """Delete restore points and verify that they are gone; one outcome for each, in the order of `points`.
 
         Several at once, so that checking before and verifying after cost a call per batch, not per point. Each is
-        deleted only if name, `resource_id` and `taken_at` still agree. Never raises for a failure on the backend."""
+        deleted only if name, `resource_id` and `taken_at` still agree; a driver may take what `refresh` has just shown
+        it for that look. Never raises for a failure on the backend."""
         ...
 
 

@@ -31,8 +31,9 @@ __all__ = [
     "DeleteBatch", "Rechecked", "Result", "ResultState", "enforcing", "point_key", "recheck", "step",
 ]  # fmt: skip
 
-BATCH = 100
-"""Points looked at and deleted between two chances to stop."""
+BATCH = 200
+"""Points looked at and deleted between two chances to stop. Each batch costs what it shares (a look at its guards, at
+exports, and afterwards at what is gone) once, so small ones are dear; large ones make the look an old one."""
 RETRY_AFTER = timedelta(hours=1)
 """How long a pass that could not finish waits when nothing has changed."""
 
@@ -146,7 +147,7 @@ def _batch(plan: Plan, remaining: Sequence[Verdict]) -> DeleteBatch:
     location = remaining[0].point.location
     verdicts = tuple(verdict for verdict in remaining[:BATCH] if verdict.point.location == location)
     guards = {point_key(guard): guard for verdict in verdicts for guard in plan.guards(verdict)}
-    return DeleteBatch(verdicts=verdicts, points=(*(verdict.point for verdict in verdicts), *guards.values()))
+    return DeleteBatch(verdicts=verdicts, guards=tuple(guards.values()))
 
 
 def _finished(

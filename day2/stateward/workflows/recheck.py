@@ -41,13 +41,21 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class DeleteBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Points of one location to be looked at again and deleted.
-
-    `points` is what the driver reads again: the points to delete, then those that the floors count on.
-    """
+    """Points of one location to be looked at again and deleted."""
 
     verdicts: tuple[Verdict, ...]
-    points: tuple[RestorePoint, ...]
+    guards: tuple[RestorePoint, ...] = ()
+    """Points that the floors of these databases count on: looked at too, and to stay."""
+
+    @property
+    def candidates(self) -> tuple[RestorePoint, ...]:
+        """The points to delete."""
+        return tuple(verdict.point for verdict in self.verdicts)
+
+    @property
+    def points(self) -> tuple[RestorePoint, ...]:
+        """What `Driver.refresh` of candidates and guards answers, in that order."""
+        return (*self.candidates, *self.guards)
 
 
 class Rechecked(msgspec.Struct, frozen=True, kw_only=True):

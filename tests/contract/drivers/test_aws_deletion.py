@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -43,6 +44,44 @@ def test_a_batch_costs_one_call_per_point_and_two_per_hundred(emulator: Emulator
     assert set(states(driver, points)) == {DeleteState.DELETED}
     assert emulator.calls() == {"DescribeDBSnapshots": 4, "DeleteDBSnapshot": 130}
     assert left(emulator) == []
+
+
+def test_what_was_just_refreshed_is_not_looked_at_twice(emulator: Emulator) -> None:
+    driver, points = seed(emulator, 130)
+    candidates, guard = points[:-1], points[-1]
+    *fresh, guarding = driver.refresh(candidates, [guard])
+    outcomes = driver.delete([point for point in fresh if point])
+    assert {outcome.state for outcome in outcomes} == {DeleteState.DELETED}
+    assert emulator.calls() == {
+        "DescribeDBSnapshotAttributes": 129,
+        "DescribeExportTasks": 1,
+        "DescribeDBSnapshots": 2 + 2,
+        "DeleteDBSnapshot": 129,
+    }
+    assert guarding is not None
+    assert left(emulator) == [guarding.name]
+
+
+def test_only_the_last_look_serves_and_not_for_long(emulator: Emulator) -> None:
+    emulator.seed(
+        instances=[{**HERE, "identifier": "orders"}],
+        snapshots=[{**HERE, "identifier": name, "instance": "orders", "createdAt": OLD} for name in ("a", "b")],
+    )
+    moments = iter(now() + timedelta(seconds=seconds) for seconds in (0, 0, 31, 31, 31, 32))
+    spec = emulator.spec()
+    driver = AwsRdsDriver(session_of(spec), (REGION,), lambda: next(moments), sleep=lambda _: None)
+    a, b = driver.refresh(driver.observe(driver.locations()[0]).points)
+    assert a is not None
+    assert b is not None
+    emulator.forget_calls()
+    driver.delete([a])
+    assert emulator.calls() == {"DescribeDBSnapshots": 2, "DeleteDBSnapshot": 1}
+    driver.refresh([b])
+    emulator.client("rds").delete_db_snapshot(DBSnapshotIdentifier="b")
+    emulator.seed(snapshots=[{**HERE, "identifier": "b", "instance": "orders", "createdAt": now().isoformat()}])
+    driver.refresh([a])
+    assert states(driver, [b]) == [DeleteState.DEFERRED]
+    assert left(emulator) == ["b"]
 
 
 def test_instance_and_cluster_snapshots_of_one_name_are_told_apart(emulator: Emulator) -> None:

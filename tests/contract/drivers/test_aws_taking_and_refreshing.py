@@ -158,10 +158,22 @@ def test_sharing_that_cannot_be_read_is_unknown_and_not_unshared(
     assert found.shared is None
 
 
-def test_a_point_that_goes_while_its_sharing_is_read_is_gone(emulator: Emulator, driver: AwsRdsDriver) -> None:
+def test_a_point_whose_sharing_is_not_found_is_unknown_while_it_is_still_listed(
+    emulator: Emulator, driver: AwsRdsDriver
+) -> None:
     snapshot(emulator)
     emulator.fails("DescribeDBSnapshotAttributes", "DBSnapshotNotFound", status=404)
-    assert refreshed(driver, "old") is None
+    found = refreshed(driver, "old")
+    assert found is not None
+    assert found.shared is None
+
+
+def test_one_point_whose_sharing_is_refused_leaves_the_others_read(emulator: Emulator, driver: AwsRdsDriver) -> None:
+    for name in ("a", "b", "c"):
+        snapshot(emulator, name)
+    points = driver.observe(LOCATION).points
+    emulator.fails("DescribeDBSnapshotAttributes", "AccessDenied", status=403, nth=2)
+    assert [point.shared for point in driver.refresh(points) if point] == [False, None, False]
 
 
 def test_refreshing_shows_what_changed_and_keeps_the_order(emulator: Emulator, driver: AwsRdsDriver) -> None:
@@ -178,19 +190,42 @@ def test_refreshing_shows_what_changed_and_keeps_the_order(emulator: Emulator, d
     assert (c.name, c.tags, a.name, a.tags) == ("c", {"stateward.dev/hold": "audit"}, "a", {})
 
 
-def test_refreshing_costs_one_call_per_point_and_two_per_hundred(emulator: Emulator, driver: AwsRdsDriver) -> None:
+def test_refreshing_costs_one_call_per_candidate_one_per_hundred_points_and_one_for_exports(
+    emulator: Emulator, driver: AwsRdsDriver
+) -> None:
     emulator.seed(
         snapshots=[
-            {**HERE, "identifier": f"old-{number:03d}", "instance": "orders", "createdAt": OLD} for number in range(150)
+            {**HERE, "identifier": f"old-{number:03d}", "instance": "orders", "createdAt": OLD,
+             "type": "automated" if number < 20 else "manual"} for number in range(200)
         ]
-    )
-    points = driver.observe(LOCATION).points
+    )  # fmt: skip
+    points = sorted(driver.observe(LOCATION).points, key=lambda point: point.name)
+    guards, candidates = points[:50], points[50:]
     emulator.forget_calls()
-    assert None not in driver.refresh(points)
+    answers = driver.refresh(candidates, guards)
+    assert [answer.name for answer in answers if answer] == [point.name for point in (*candidates, *guards)]
+    assert {answer.shared for answer in answers[:150] if answer} == {False}
+    assert {answer.shared for answer in answers[150:] if answer} == {None}
+    assert emulator.calls() == {
+        "DescribeDBSnapshotAttributes": 150,
+        "DescribeDBSnapshots": 2,
+        "DescribeExportTasks": 1,
+    }
+
+
+def test_guards_of_every_kind_are_read_again(emulator: Emulator, driver: AwsRdsDriver) -> None:
+    emulator.seed(clusters=[{**HERE, "identifier": "books"}])
+    for name, kind in (("old", "manual"), ("rds:old", "automated"), ("of-aws-backup", "awsbackup")):
+        snapshot(emulator, name, type=kind)
+    emulator.seed(clusterSnapshots=[{**HERE, "identifier": "old", "cluster": "books", "createdAt": OLD}])
+    points = driver.observe(LOCATION).points
+    assert len(points) == 4
+    emulator.forget_calls()
+    assert [found.arn for found in driver.refresh((), points) if found] == [point.arn for point in points]
     assert emulator.calls() == {
         "DescribeDBSnapshots": 2,
-        "DescribeExportTasks": 2,
-        "DescribeDBSnapshotAttributes": 150,
+        "DescribeDBClusterSnapshots": 1,
+        "DescribeExportTasks": 1,
     }
 
 

@@ -151,8 +151,10 @@ class MemoryDriver:
     def observe(self, location: Location) -> Listing:
         return self._listings[location]
 
-    def refresh(self, points: Sequence[RestorePoint]) -> tuple[RestorePoint | None, ...]:
-        return tuple(self._attributes.get(point.name, point) for point in points)
+    def refresh(
+        self, points: Sequence[RestorePoint], guards: Sequence[RestorePoint] = ()
+    ) -> tuple[RestorePoint | None, ...]:
+        return tuple(self._attributes.get(point.name, point) for point in (*points, *guards))
 
     def find(self, location: Location, name: str, resource_kind: str = "DBInstance") -> RestorePoint | None:
         raise AssertionError("no command looks for one restore point")

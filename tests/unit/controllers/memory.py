@@ -125,11 +125,14 @@ class Estate:
     def observe(self, location: Location) -> Listing:
         raise NotImplementedError(location)
 
-    def refresh(self, points: Sequence[RestorePoint]) -> tuple[RestorePoint | None, ...]:
+    def refresh(
+        self, points: Sequence[RestorePoint], guards: Sequence[RestorePoint] = ()
+    ) -> tuple[RestorePoint | None, ...]:
         if self.refusal is not None:
             raise self.refusal
         found = (self.points.get(point.name) for point in points)
-        return tuple(msgspec.structs.replace(point, shared=False) if point else None for point in found)
+        read = tuple(msgspec.structs.replace(point, shared=False) if point else None for point in found)
+        return (*read, *(self.points.get(guard.name) for guard in guards))
 
     def take(self, request: SnapshotRequest) -> RestorePoint:
         raise NotImplementedError(request)

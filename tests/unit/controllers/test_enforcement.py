@@ -145,11 +145,11 @@ def test_an_instance_that_changed_during_the_pass_is_decided_on_again() -> None:
     asyncio.run(stage.judgement.newest())
     refresh = stage.driver.refresh
 
-    def relabelled(points: Any) -> Any:
+    def relabelled(points: Any, guards: Any) -> Any:
         changed = service(labels={"tier": "production"}, status={"resource_id": "db-ORDERS"})
         stage.stores.services.upsert(stage.api.put(changed))
         stage.judgement.outdated()
-        return refresh(points)
+        return refresh(points, guards)
 
     stage.driver.refresh = relabelled  # type: ignore[method-assign]  # what happens meanwhile
     asyncio.run(stage.run())

@@ -226,7 +226,7 @@ class TestSecondLook:
     def test_deletes_nothing_that_was_not_planned(self) -> None:
         plan = due_plan()
         kept = next(verdict for verdict in plan.verdicts if verdict.point.name == "new")
-        batch = DeleteBatch(verdicts=(kept,), points=(NEW,))
+        batch = DeleteBatch(verdicts=(kept,))
         assert recheck(plan, batch, (NEW,), plan.rules, NOW).delete == ()
 
 

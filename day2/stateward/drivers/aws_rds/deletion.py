@@ -1,23 +1,26 @@
 """Deleting restore points: look again, delete, look whether they are gone.
 
-For every batch of up to 100 points of one kind: one call that reads them again, one delete for each, one call that
-verifies. Invariants:
+For every batch of up to 100 points of one kind: one call that reads them again, unless `refresh` has done so within
+`FRESH`, one delete for each, one call that verifies. Invariants:
 - a point is deleted only when its ARN, database and original time are still those that were decided on, and it is a
   finished manual snapshot of this account;
 - success is reported only for what was verified: absent, or being deleted by AWS;
 - one point that cannot be deleted does not hide the others; but when AWS throttles or cannot be reached, the rest is
   deferred at once instead of being waited for one by one.
 
-RDS deletes by name and has no conditional delete, so between look and delete lies the time of at most one batch.
+RDS deletes by name and has no conditional delete, so between look and delete lies the time of at most one batch, and
+`FRESH`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from stateward.api.errors import Retryable, StewardError
-from stateward.api.evidence import PointKind, RestorePoint
+from stateward.api.evidence import Location, PointKind, RestorePoint
 from stateward.drivers.aws_rds import reading
 from stateward.drivers.aws_rds.errors import NOT_FOUND, WRONG_STATE
 from stateward.drivers.aws_rds.reading import CLUSTER, Snapshot
@@ -27,15 +30,44 @@ from stateward.drivers.base import DeleteOutcome, DeleteState
 
 VERIFY_PAUSES: Final = (0.0, 1.0, 3.0)
 """Seconds before each look at what is still there: RDS listings lag behind its deletes."""
+FRESH: Final = timedelta(seconds=30)
+"""How long the last look of `refresh` stands for the one before a delete: what deleting a batch of 200 takes."""
+
+Look = Mapping[str, Snapshot]
+"""Snapshots of one kind by name, in lower case."""
+
+
+class Looks:
+    """The last look of `refresh` at each location. What is not in one, or was asked to go since, is looked at anew."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: dict[Location, tuple[datetime, dict[str, Snapshot]]] = {}
+
+    def remember(self, location: Location, found: Iterable[Snapshot], at: datetime) -> None:
+        """What was found at a location just now."""
+        with self._lock:
+            self._last[location] = at, {snapshot.arn: snapshot for snapshot in found}
+
+    def take(self, points: Sequence[RestorePoint], now: datetime) -> Look | None:
+        """These points of one location as they were found lately, once; ``None`` unless all of them were."""
+        with self._lock:
+            at, found = self._last.get(points[0].location, (now, {}))
+            if not timedelta() <= now - at <= FRESH or any(point.arn not in found for point in points):
+                return None
+            return {point.name.lower(): found.pop(point.arn) for point in points}
 
 
 class Batch:
     """Up to 100 points of one location, kind of database and kind of point."""
 
-    def __init__(self, region: Region, points: Sequence[RestorePoint], sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self, region: Region, points: Sequence[RestorePoint], sleep: Callable[[float], None], look: Look | None = None
+    ) -> None:
         self._region = region
         self._points = points
         self._sleep = sleep
+        self._fresh = look
         self._outcomes: dict[str, DeleteOutcome] = {}
 
     def run(self) -> list[DeleteOutcome]:
@@ -47,7 +79,7 @@ class Batch:
 
     def _delete(self) -> list[RestorePoint]:
         try:
-            now = self._look(self._points)
+            now = self._fresh or self._look(self._points)
         except StewardError as error:
             for point in self._points:
                 self._conclude(point, DeleteState.DEFERRED, f"not deleted, for it could not be read again: {error}")
@@ -144,7 +176,7 @@ class Batch:
                     "a policy that denies rds:DeleteDBSnapshot, and try it by hand",
                 )
 
-    def _look(self, points: Sequence[RestorePoint]) -> dict[str, Snapshot]:
+    def _look(self, points: Sequence[RestorePoint]) -> Look:
         found = read_by_name(self._region, points[0].resource_kind, [point.name for point in points], type_of(points))
         return {snapshot.name.lower(): snapshot for snapshot in found}
 

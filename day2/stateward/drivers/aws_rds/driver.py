@@ -14,7 +14,7 @@ from stateward.api.evidence import Listing, Location, PointKind, RestorePoint
 from stateward.api.models import BackendSpec
 from stateward.drivers.aws_rds import listing, reading, snapshots
 from stateward.drivers.aws_rds.budget import PROCESS_BUDGETS, Limit
-from stateward.drivers.aws_rds.deletion import Batch
+from stateward.drivers.aws_rds.deletion import Batch, Looks
 from stateward.drivers.aws_rds.keys import KeyRing
 from stateward.drivers.aws_rds.reading import InUse, Snapshot
 from stateward.drivers.aws_rds.region import Region
@@ -54,6 +54,7 @@ class AwsRdsDriver:
         }
         self._lock = threading.Lock()
         self._copies: dict[Location, InUse] = {}
+        self._looks = Looks()
         self._reported_keys: set[str] = set()
 
     def locations(self) -> tuple[Location, ...]:
@@ -76,19 +77,25 @@ class AwsRdsDriver:
         self._report(region, keys)
         return seen
 
-    def refresh(self, points: Sequence[RestorePoint]) -> tuple[RestorePoint | None, ...]:
-        """Read again with sharing: two calls per 100 points, and one per manual point. Raises `StewardError`."""
+    def refresh(
+        self, points: Sequence[RestorePoint], guards: Sequence[RestorePoint] = ()
+    ) -> tuple[RestorePoint | None, ...]:
+        """Read again: a call per 100 points and guards, one for exports, and one per manual point for its sharing.
+
+        Sharing comes first, because it takes longest: names, tags and states are then as fresh as can be. Raises
+        `StewardError`."""
         read: dict[str, RestorePoint] = {}
-        for batch in self._batches(points):
-            region = self._region(batch[0].location)
-            found = snapshots.read_by_name(
-                region, batch[0].resource_kind, [point.name for point in batch], snapshots.type_of(batch)
+        for location in dict.fromkeys(point.location for point in (*points, *guards)):
+            region = self._region(location)
+            sharing = snapshots.read_sharing(
+                region, [point for point in points if point.location == location and snapshots.can_be_shared(point)]
             )
             exports = reading.exports_in_flight(listing.read_exports(region))
+            found = snapshots.read_again(region, [p for p in (*points, *guards) if p.location == location])
+            self._looks.remember(location, found, self._clock())
             in_use = self._in_use(exports, reading.copies_in_flight(found))
-            sharing = snapshots.read_sharing(region, [one for one in found if snapshots.can_be_shared(one)])
             read.update(self._points(region, found, in_use, sharing))
-        return tuple(read.get(point.arn) for point in points)
+        return tuple(read.get(point.arn) for point in (*points, *guards))
 
     def take(self, request: SnapshotRequest) -> RestorePoint:
         """Make the snapshot, or find it when it was asked for before. Raises `StewardError`."""
@@ -106,7 +113,8 @@ class AwsRdsDriver:
         outcomes: dict[str, DeleteOutcome] = {}
         for batch in self._batches(points):
             region = self._region(batch[0].location)
-            outcomes.update((outcome.point.arn, outcome) for outcome in Batch(region, batch, self._sleep).run())
+            look = self._looks.take(batch, self._clock())
+            outcomes.update((outcome.point.arn, outcome) for outcome in Batch(region, batch, self._sleep, look).run())
         return tuple(outcomes[point.arn] for point in points)
 
     def _region(self, location: Location) -> Region:
@@ -126,16 +134,12 @@ class AwsRdsDriver:
         return [batch for group in groups.values() for batch in snapshots.batches(group)]
 
     def _points(
-        self, region: Region, found: Sequence[Snapshot], in_use: InUse, sharing: Mapping[str, bool | None]
+        self, region: Region, found: Sequence[Snapshot], in_use: InUse, sharing: Mapping[str, bool]
     ) -> dict[str, RestorePoint]:
         keys = KeyRing(self._session, region.location.region)
-        points = {}
-        for one in found:
-            if one.arn in sharing or not snapshots.can_be_shared(one):
-                point = reading.restore_point(one, region.location, keys, in_use)
-                points[one.arn] = reading.with_sharing(point, sharing.get(one.arn))
+        points = {one.arn: reading.restore_point(one, region.location, keys, in_use) for one in found}
         self._report(region, keys)
-        return points
+        return {arn: reading.with_sharing(point, sharing.get(arn)) for arn, point in points.items()}
 
     def _point(self, region: Region, one: Snapshot) -> RestorePoint:
         keys = KeyRing(self._session, region.location.region)

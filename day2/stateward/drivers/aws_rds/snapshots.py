@@ -1,14 +1,14 @@
-"""Restore points one by one: read again with all attributes, found by name, taken.
+"""Restore points one by one: read again, with their sharing, found by name, taken.
 
-Reading again costs one call per 100 restore points, one for exports, and one per restore point for its sharing, which
-no RDS listing tells. Taking is idempotent on the name: the snapshot already asked for is found, and whatever carries
-the name must be of the database that was asked for.
+Reading again costs one call per 100 restore points, and one per restore point for its sharing, which no RDS listing
+tells. Taking is idempotent on the name: the snapshot already asked for is found, and whatever carries the name must be
+of the database that was asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stateward.api.conditions import Reason
 from stateward.api.errors import StewardError, Terminal
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 BATCH: Final = 100
 """RDS takes at most 100 values per filter ("Only up to 100 unique filter ... may be specified per filter")."""
 _SHARING: Final = "restore"
+_ORDINARY: Final = ""
+"""Without a type RDS answers with manual and automated snapshots."""
 
 T = TypeVar("T")
 
@@ -38,6 +40,22 @@ def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """At most `BATCH` at a time."""
     for start in range(0, len(items), BATCH):
         yield items[start : start + BATCH]
+
+
+def read_again(region: Region, points: Sequence[RestorePoint]) -> list[Snapshot]:
+    """These points of one region as they are now; those that are gone are missing. Raises `StewardError`.
+
+    Manual and automated ones share a name space and so a call; those of AWS Backup have to be asked for."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for point in points:
+        type_ = reading.type_of(point.kind) if point.kind is PointKind.AWS_BACKUP else _ORDINARY
+        groups.setdefault((point.resource_kind, type_), []).append(point.name)
+    return [
+        snapshot
+        for (resource_kind, type_), names in groups.items()
+        for some in batches(names)
+        for snapshot in read_by_name(region, resource_kind, some, type_)
+    ]
 
 
 def read_by_name(region: Region, resource_kind: str, names: Sequence[str], type_: str) -> list[Snapshot]:
@@ -51,22 +69,19 @@ def read_by_name(region: Region, resource_kind: str, names: Sequence[str], type_
     return [snapshot for snapshot in found if snapshot.name.lower() in wanted]
 
 
-def read_sharing(region: Region, snapshots: Sequence[Snapshot]) -> dict[str, bool | None]:
-    """By ARN: whether any other account may read the snapshot; `None` where AWS did not say. Gone ones are missing."""
-    sharing: dict[str, bool | None] = {}
-    reachable = True
-    for snapshot in snapshots:
-        if not reachable:
-            sharing[snapshot.arn] = None
-            continue
+def read_sharing(region: Region, points: Sequence[RestorePoint]) -> dict[str, bool]:
+    """By ARN: whether any other account may read the snapshot. Those of which AWS did not say are missing."""
+    sharing: dict[str, bool] = {}
+    for point in points:
         try:
-            sharing[snapshot.arn] = _is_shared(region, snapshot)
+            shared = _is_shared(region, point)
         except StewardError as error:
-            if refused_with(error, NOT_FOUND):
-                continue
-            sharing[snapshot.arn] = None
             # A refusal concerns this one; anything else would only be waited for again with the next.
-            reachable = refused_with(error, DENIED)
+            if not refused_with(error, DENIED | NOT_FOUND):
+                break
+            continue
+        if shared is not None:
+            sharing[point.arn] = shared
     return sharing
 
 
@@ -113,9 +128,9 @@ def type_of(points: Sequence[RestorePoint]) -> str:
     return reading.type_of(points[0].kind)
 
 
-def can_be_shared(snapshot: Snapshot) -> bool:
+def can_be_shared(point: RestorePoint) -> bool:
     """Only finished manual snapshots have attributes."""
-    return snapshot.type == reading.type_of(PointKind.MANUAL) and snapshot.status == reading.AVAILABLE
+    return point.kind is PointKind.MANUAL and point.state == reading.AVAILABLE
 
 
 def _read_instance_snapshots(region: Region, names: list[str], type_: str) -> list[Snapshot]:
@@ -124,9 +139,7 @@ def _read_instance_snapshots(region: Region, names: list[str], type_: str) -> li
         f"read {len(names)} DB snapshots again",
         lambda rds: (
             page["DBSnapshots"]
-            for page in rds.get_paginator("describe_db_snapshots").paginate(
-                SnapshotType=type_, Filters=[{"Name": "db-snapshot-id", "Values": names}]
-            )
+            for page in rds.get_paginator("describe_db_snapshots").paginate(**_asked("db-snapshot-id", names, type_))
         ),
         raw,
     )
@@ -140,7 +153,7 @@ def _read_cluster_snapshots(region: Region, names: list[str], type_: str) -> lis
         lambda rds: (
             page["DBClusterSnapshots"]
             for page in rds.get_paginator("describe_db_cluster_snapshots").paginate(
-                SnapshotType=type_, Filters=[{"Name": "db-cluster-snapshot-id", "Values": names}]
+                **_asked("db-cluster-snapshot-id", names, type_)
             )
         ),
         raw,
@@ -148,14 +161,18 @@ def _read_cluster_snapshots(region: Region, names: list[str], type_: str) -> lis
     return [reading.cluster_snapshot(one) for one in raw]
 
 
-def _is_shared(region: Region, snapshot: Snapshot) -> bool | None:
-    doing = f"read whether snapshot {snapshot.name} is shared"
-    if snapshot.resource_kind == CLUSTER:
+def _asked(name_filter: str, names: list[str], type_: str) -> dict[str, Any]:
+    return {"Filters": [{"Name": name_filter, "Values": names}]} | ({"SnapshotType": type_} if type_ else {})
+
+
+def _is_shared(region: Region, point: RestorePoint) -> bool | None:
+    doing = f"read whether snapshot {point.name} is shared"
+    if point.resource_kind == CLUSTER:
         cluster = region.ask(
-            doing, lambda rds: rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=snapshot.name)
+            doing, lambda rds: rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=point.name)
         )
         return _any_reader(cluster["DBClusterSnapshotAttributesResult"].get("DBClusterSnapshotAttributes"))
-    answer = region.ask(doing, lambda rds: rds.describe_db_snapshot_attributes(DBSnapshotIdentifier=snapshot.name))
+    answer = region.ask(doing, lambda rds: rds.describe_db_snapshot_attributes(DBSnapshotIdentifier=point.name))
     return _any_reader(answer["DBSnapshotAttributesResult"].get("DBSnapshotAttributes"))
 
 

@@ -56,9 +56,11 @@ class PostgresDriver:
             problem=problem,
         )
 
-    def refresh(self, points: Sequence[RestorePoint]) -> tuple[RestorePoint | None, ...]:
+    def refresh(
+        self, points: Sequence[RestorePoint], guards: Sequence[RestorePoint] = ()
+    ) -> tuple[RestorePoint | None, ...]:
         """There are no restore points here, so each asked for is gone."""
-        return tuple(None for _ in points)
+        return tuple(None for _ in (*points, *guards))
 
     def take(self, request: SnapshotRequest) -> RestorePoint:
         """Raises `Terminal(UNSUPPORTED)`."""
