@@ -12,7 +12,8 @@ import sys
 import time
 
 from stateward.runtime.client import Client
-from stateward.runtime.lease import Elector, LeadershipLost, Timings
+from stateward.runtime.election import Elector, LeadershipLost
+from stateward.runtime.lease import Timings
 from stateward.runtime.logs import configure_logging
 from stateward.runtime.transport import Transport
 

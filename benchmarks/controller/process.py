@@ -17,8 +17,9 @@ from benchmarks.controller.usage import answer
 from stateward.api.models import ServiceInstance
 from stateward.runtime.client import Client
 from stateward.runtime.controller import Controller, Result
+from stateward.runtime.election import Elector
 from stateward.runtime.health import Health
-from stateward.runtime.lease import Elector, wall_clock
+from stateward.runtime.lease import wall_clock
 from stateward.runtime.logs import configure_logging
 from stateward.runtime.manager import Manager
 from stateward.runtime.metrics import Metrics

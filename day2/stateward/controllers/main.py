@@ -17,8 +17,9 @@ from stateward.api.errors import StewardError
 from stateward.controllers.settings import Settings, parse
 from stateward.controllers.wiring import Process, assemble
 from stateward.runtime.client import Client
+from stateward.runtime.election import Elector
 from stateward.runtime.health import Health
-from stateward.runtime.lease import Elector, new_identity, wall_clock
+from stateward.runtime.lease import new_identity, wall_clock
 from stateward.runtime.logs import configure_logging
 from stateward.runtime.manager import Manager
 from stateward.runtime.metrics import Metrics

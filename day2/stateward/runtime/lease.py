@@ -1,26 +1,23 @@
-"""Leader election on a `coordination.k8s.io/v1` Lease.
+"""One identity's dealings with one `coordination.k8s.io/v1` Lease: take it, renew it, give it back.
 
 Invariants:
-- at most one process leads. A leader counts from the moment it *sent* its last successful renewal and steps down by its
+- at most one process holds it. A holder counts from the moment it *sent* its last successful renewal and lets go by its
   own monotonic clock after `renew_deadline`; another may take over only after it has *seen* the same record unchanged
   for the whole `duration`, which is longer and begins later. No clock of another machine is compared;
-- every call to the API server is bounded by what is left of the deadline: a server that hangs or refuses cannot prolong
-  a leadership;
-- a write is conditional on the version that was read, so of two candidates one succeeds;
-- the Lease is released when the work has ended, never before.
-What it cannot do: stop code that already runs in a thread. `leading` is the fence that writes consult (`Client.fenced`,
-`ThreadPool`), and `manager` ends the process when the work does not stop in time.
+- every call to the API server is bounded: a server that hangs or refuses cannot prolong a holding;
+- a write is conditional on the version that was read, so of two candidates one succeeds.
+What is done while holding it, and when it is given back, is said by `election` (a process leads) and `tenure` (a piece
+of work). It cannot stop code that already runs in a thread: who holds a Lease asks `held` before each step.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -28,14 +25,10 @@ import msgspec
 
 from stateward.api.errors import StewardError
 from stateward.runtime.client import Client
-from stateward.runtime.failures import AlreadyExists, Conflict, NotFound, TimedOut
+from stateward.runtime.failures import NotFound, TimedOut
 from stateward.runtime.resources import LEASES, Key
 
 log = logging.getLogger(__name__)
-
-
-class LeadershipLost(StewardError):  # noqa: N818 - says what happened, as the errors of `api` do
-    """The Lease could not be renewed in time; another process may lead by now."""
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,122 +136,70 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
-class Elector:
-    """One candidate. `run` it once."""
+class Candidacy:
+    """One candidate for one Lease."""
 
     def __init__(
         self,
         client: Client,
+        key: Key,
+        identity: str,
+        timings: Timings,
         *,
-        namespace: str,
-        name: str,
-        identity: str | None = None,
-        timings: Timings | None = None,
         clock: Callable[[], float] = boot_clock,
         wall: Callable[[], datetime] = wall_clock,
-        rng: random.Random | None = None,
-        on_change: Callable[[bool], None] = lambda leading: None,
     ) -> None:
-        self.identity = identity or new_identity()
-        self.timings = timings or Timings()
+        self.key = key
+        self.identity = identity
+        self.timings = timings
         self._client = client
-        self._key = Key(namespace, name)
         self._clock = clock
         self._wall = wall
-        self._rng = rng or random.Random()  # noqa: S311 - spreads load, protects nothing
-        self._on_change = on_change
         self._sighting: Sighting | None = None
         self._current = False  # the sighting is the answer to our own last write, so it need not be read again
         self._valid_until = float("-inf")
-        self._working = False
 
     @property
-    def leading(self) -> bool:
-        """Whether this process leads at this very moment."""
-        return self._clock() < self._valid_until
+    def held(self) -> bool:
+        """Whether this candidate holds the Lease at this very moment. May be asked from any thread."""
+        return self.left > 0
 
     @property
-    def overdue(self) -> bool:
-        """Whether work still runs although another process may lead by now: the process has to end at once.
+    def left(self) -> float:
+        """Seconds until it must have been renewed; not positive when it is not held."""
+        return self._valid_until - self._clock()
 
-        May be asked from any thread. A second is kept in hand, at most a tenth of the time the work has to stop.
-        """
-        grace = self.timings.duration - self.timings.renew_deadline
-        return self._working and self._clock() >= self._valid_until + grace - min(1.0, grace / 10)
+    @property
+    def holder(self) -> str:
+        """Who held it when it was last seen; empty when nobody did."""
+        return (self._sighting.lease.spec.holder_identity or "") if self._sighting else ""
 
-    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Wait for the lead, do `work` while leading, release the Lease when the work returns or is cancelled.
-
-        Raises `LeadershipLost` after cancelling the work when a renewal did not succeed in time.
-        """
-        await self._acquire()
-        log.info("leading", extra={"identity": self.identity, "lease": str(self._key)})
-        self._on_change(True)
-        self._working = True
-        working = asyncio.ensure_future(work())
-        renewing = asyncio.create_task(self._keep())
-        try:
-            await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                await working
-                return
-            raise LeadershipLost(f"Lease {self._key} could not be renewed within {self.timings.renew_deadline:g} s")
-        finally:
-            # The renewals go on until the work has really stopped, so that a slow stop does not outlive the Lease.
-            try:
-                await _ended(working)
-            finally:
-                self._working = False
-                await _ended(renewing)
-                await self._release()
-                self._on_change(False)
-
-    async def _acquire(self) -> None:
-        said = ""
+    async def keep(self) -> None:
+        """Renew until the time is up; returns when the Lease is lost."""
         while True:
-            obstacle = await self._candidacy()
-            if self.leading:
-                return
-            if obstacle != said:  # a candidate may wait for weeks
-                log.info("waiting for the lead: %s", obstacle)
-                said = obstacle
-            await asyncio.sleep(self.timings.retry_period * (1.0 + 0.2 * self._rng.random()))
-
-    async def _candidacy(self) -> str:
-        """Try to lead once; what stood in the way."""
-        try:
-            await self._attempt(self.timings.renew_deadline)
-        except (Conflict, AlreadyExists):
-            return "another candidate was faster"
-        except NotFound as error:
-            return f"{error}; create the namespace {self._key.namespace}"
-        except StewardError as error:
-            return str(error)
-        return f"{self._sighting.lease.spec.holder_identity} leads" if self._sighting else ""
-
-    async def _keep(self) -> None:
-        """Renew until the time is up; returns when leadership is lost."""
-        while True:
-            await asyncio.sleep(max(0.0, min(self.timings.retry_period, self._valid_until - self._clock())))
-            left = self._valid_until - self._clock()
+            await asyncio.sleep(max(0.0, min(self.timings.retry_period, self.left)))
+            left = self.left
             if left <= 0:
                 return
             try:
                 # Half the deadline at most for one call: a dead connection leaves time for a try on another one.
-                if not await self._attempt(min(left, self.timings.renew_deadline / 2)):
-                    log.error("another process holds Lease %s", self._key)
+                if not await self.attempt(min(left, self.timings.renew_deadline / 2)):
+                    log.error("another process holds Lease %s", self.key)
                     self._valid_until = float("-inf")
                     return
             except StewardError as error:
-                log.warning("renewal failed, %.1f s left: %s", max(0.0, self._valid_until - self._clock()), error)
+                log.warning("renewal of Lease %s failed, %.1f s left: %s", self.key, max(0.0, self.left), error)
 
-    async def _attempt(self, limit: float) -> bool:
-        """One round of read, decide, write; true when it made or kept us leader. At most `limit` seconds."""
+    async def attempt(self, limit: float) -> bool:
+        """One round of read, decide, write; true when it made or kept us the holder. At most `limit` seconds.
+
+        Raises `StewardError`; what was held before is held until its time is up.
+        """
         try:
             async with asyncio.timeout(limit):
                 return await self._round()
         except TimeoutError as error:
-            raise TimedOut(f"Lease {self._key}: no answer within {limit:.1f} s") from error
+            raise TimedOut(f"Lease {self.key}: no answer within {limit:.1f} s") from error
 
     async def _round(self) -> bool:
         if not self._current:
@@ -279,7 +220,7 @@ class Elector:
 
     async def _read(self) -> None:
         try:
-            lease = await self._client.get(LEASES, self._key, Lease)
+            lease = await self._client.get(LEASES, self.key, Lease)
         except NotFound:
             self._sighting = None
         else:
@@ -290,23 +231,24 @@ class Elector:
             body = {
                 "apiVersion": LEASES.api_version,
                 "kind": LEASES.kind,
-                "metadata": {"name": self._key.name, "namespace": self._key.namespace},
+                "metadata": {"name": self.key.name, "namespace": self.key.namespace},
                 "spec": _wire(spec),
             }
-            answer = await self._client.create(LEASES, body, namespace=self._key.namespace)
+            answer = await self._client.create(LEASES, body, namespace=self.key.namespace)
         else:
             metadata = self._sighting.lease.metadata
             patch = {
                 "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
                 "spec": _wire(spec),
             }
-            answer = await self._client.merge_patch(LEASES, self._key, patch)
+            answer = await self._client.merge_patch(LEASES, self.key, patch)
         return msgspec.json.decode(answer, type=Lease)
 
-    async def _release(self) -> None:
-        """Let the next process lead at once. Only while leading, and never for longer than that."""
-        left = self._valid_until - self._clock()
+    async def release(self) -> None:
+        """Let another one have it at once. Only while it is held, and never for longer than that; never raises."""
+        left = self.left
         self._valid_until = float("-inf")
+        self._current = False
         if left <= 0 or self._sighting is None:
             return
         now = self._wall()
@@ -316,9 +258,9 @@ class Elector:
         try:
             async with asyncio.timeout(left):
                 await self._write(spec)
-            log.info("released Lease %s", self._key)
+            log.info("released Lease %s", self.key)
         except (StewardError, TimeoutError) as error:
-            log.warning("Lease %s was not released, it runs out by itself: %s", self._key, error)
+            log.warning("Lease %s was not released, it runs out by itself: %s", self.key, error)
 
 
 def _wire(spec: LeaseSpec) -> dict[str, object]:
@@ -327,10 +269,3 @@ def _wire(spec: LeaseSpec) -> dict[str, object]:
     for name, at in (("acquireTime", spec.acquire_time), ("renewTime", spec.renew_time)):
         plain[name] = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at else None
     return plain
-
-
-async def _ended(task: asyncio.Future[None]) -> None:
-    """Cancel and wait. What the task raises was reported by whoever awaited it."""
-    if not task.done():
-        task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from stateward.runtime.controller import Controller
-from stateward.runtime.lease import Elector, LeadershipLost
+from stateward.runtime.election import Elector, LeadershipLost
 from stateward.runtime.pool import ThreadPool
 from stateward.runtime.reflector import Reflector
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stateward.runtime.client import Client
-from stateward.runtime.lease import Elector, LeadershipLost, Timings
+from stateward.runtime.election import Elector, LeadershipLost
+from stateward.runtime.lease import Timings
 from tests.property.runtime.lease_server import Connection, LeaseServer, Mood
 from tests.property.runtime.virtual_time import run
 

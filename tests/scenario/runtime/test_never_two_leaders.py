@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from stateward.runtime.client import Client
-from stateward.runtime.lease import Elector, LeadershipLost, Lease, Timings
+from stateward.runtime.election import Elector, LeadershipLost
+from stateward.runtime.lease import Lease, Timings
 from stateward.runtime.resources import LEASES, Key
 from tests.scenario.runtime.cluster import Cluster, eventually
 

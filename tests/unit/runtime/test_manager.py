@@ -14,8 +14,9 @@ import pytest
 
 from stateward.runtime.client import Client
 from stateward.runtime.controller import Controller, Result
+from stateward.runtime.election import Elector
 from stateward.runtime.failures import NotLeading
-from stateward.runtime.lease import Elector, Timings
+from stateward.runtime.lease import Timings
 from stateward.runtime.manager import FAILED, STOPPED, Manager
 from stateward.runtime.pool import ThreadPool
 from stateward.runtime.reflector import Reflector
