@@ -32,8 +32,12 @@ class ConditionType(StrEnum):
     """Backup: the restore point is usable."""
     BACKED_UP = "BackedUp"
     """ServiceInstance: the newest restorable point is younger than every matching schedule's maxAge."""
+    CHANGE_ALLOWED = "ChangeAllowed"
+    """Claim, composite, ServiceInstance: the risky change that is asked for may go on."""
     COMPLIANT = "Compliant"
     """ServiceInstance: nothing diverges from what the matching policies ask."""
+    AUTOMATED_BACKUPS = "AutomatedBackups"
+    """ServiceInstance: the backend keeps automated backups as long as the matching policies ask, no longer."""
     APPLIED = "Applied"
     """RetentionPlan: what became of what it names."""
 
@@ -104,9 +108,23 @@ class Reason(StrEnum):
     POLICY_UNDECIDED = "PolicyUndecided", "Whether a policy matches cannot be told yet; until then nothing is deleted."
     RECENT = "Recent", "The newest restorable point is young enough."
     OVERDUE = "Overdue", "The newest restorable point is older than a matching schedule's maxAge."
+    BACKUP_FAILED = "BackupFailed", "The backup before a change failed; the change waits until another one is usable."
+    NOT_ASKED = "NotAsked", "No matching policy asks for a backup before changes."
+    SKIPPED = "Skipped", "The claim's annotation lets the change go on without a backup."
+    NO_CHANGE = "NoChange", "No risky change is asked for."
     NO_SCHEDULE = "NoSchedule", "No matching policy says how old the newest restorable point may be."
     COMPLIANT = "Compliant", "Nothing diverges from what the matching policies ask."
     DIVERGES = "Diverges", "Something diverges from what the matching policies ask; status.divergence lists it."
+    RETENTION_AS_ASKED = "RetentionAsAsked", "Automated backups are kept as long as the matching policies ask."
+    RETENTION_CHANGING = "RetentionChanging", "Another period of automated backups was asked for and is applied soon."
+    RETENTION_DIFFERS = (
+        "RetentionDiffers",
+        "Automated backups are kept longer or shorter than asked and stay so; the message says why and what to do.",
+    )
+    RETENTION_FIXED = (
+        "RetentionFixed",
+        "Automated backups are off, or AWS Backup owns them; that is not for Stateward to change.",
+    )
     CAPABILITIES_MET = "CapabilitiesMet", "The backend can do all that the matching policies ask."
     WAITING = "Waiting", "Work goes on; nothing is wrong."
     REQUESTED = "Requested", "The restore point was asked for and is being made."

@@ -53,6 +53,9 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] | None
     """Live tags; ``None`` when they could not be read."""
     automated_retention_days: int | None = None
+    """How long automated backups are kept; 0 is off, ``None`` where the backend does not tell."""
+    automated_retention_pending_days: int | None = None
+    """The period that was asked for and is not applied yet; ``None`` when no change of it waits."""
     recoverable_from: datetime | None = None
     """Oldest time that continuous backups reach."""
     recoverable_to: datetime | None = None
