@@ -54,6 +54,7 @@ NAMES = {
     "RetentionPlan.status.results": "PlannedResult",
     "ServiceInstance.spec.orphan": "Orphan",
     "ServiceInstance.spec.pendingChange": "PendingChange",
+    "ServiceInstance.status.pendingChange": "ChangeProgress",
     "ServiceInstance.status.automatedBackups": "AutomatedBackupsStatus",
     "ServiceInstance.status.divergence": "Divergence",
     "BackupPolicy.spec.copies.backendRef": "NameReference",

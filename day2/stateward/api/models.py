@@ -773,6 +773,18 @@ class ServiceInstanceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     """A risky change that the claim asks for and that waits for a backup. The function writes it."""
 
 
+class ChangeProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """The pendingChange that the controller works on, written before its Backup is made. Absent while none is
+    pending."""
+
+    id: str
+    """Digest of the change, as in spec.pendingChange."""
+    since: datetime
+    """When the controller first saw it."""
+    backup: str = ""
+    """Name of the Backup that precedes it. Absent while no policy is known to ask for one."""
+
+
 class AutomatedBackupsStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """Automated backups (point in time recovery) of the backend."""
 
@@ -852,6 +864,9 @@ class ServiceInstanceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     afterInstanceDeletion counts from here."""
     backed_up_change: str = ""
     """Digest of the newest pendingChange for which a backup is usable, or for which no policy asks for one."""
+    pending_change: ChangeProgress | None = None
+    """The pendingChange that the controller works on, written before its Backup is made. Absent while none is
+    pending."""
     automated_backups: AutomatedBackupsStatus | None = None
     """Automated backups (point in time recovery) of the backend."""
     divergence: tuple[Divergence, ...] = ()
@@ -861,7 +876,7 @@ class ServiceInstanceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     conditions: tuple[Condition, ...] = ()
     """Observed: the database was found on its backend. Protected: a matching policy keeps a restorable point.
     Supported: the backend can do what the policies ask. BackedUp: the newest restorable point is young enough.
-    Compliant: nothing diverges from what the policies ask."""
+    Compliant: nothing diverges from what the policies ask. ChangeAllowed, while a change is pending: it may go on."""
 
 
 class ServiceInstance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel",

@@ -50,5 +50,8 @@ TAG_LENT_TO: Final = "stateward.dev/lent-to/"
 """On a restore point that is shared while a copy is made: first characters of the key, which the receiving account
 completes. The value is when it was last shared, RFC 3339 in UTC."""
 
+ANNOTATION_SKIP_BACKUP: Final = "stateward.dev/change-without-backup"
+"""On a claim: digest of the one pending change that may go on without a backup."""
+
 RESTORE_POINT_PREFIX: Final = "stateward-"
 """First characters of the name of every restore point that Stateward takes."""
