@@ -139,7 +139,7 @@ def _variables(subject: Subject) -> dict[str, object]:
     return {
         "name": subject.name,
         "namespace": subject.namespace,
-        "labels": dict(subject.labels),
+        "labels": None if subject.labels is None else dict(subject.labels),
         "tags": None if subject.tags is None else dict(subject.tags),
         "account": subject.account,
         "region": subject.region,

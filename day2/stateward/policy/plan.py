@@ -1,8 +1,9 @@
 """The plan: what may happen to every restore point, why, and who says so. Data only; `retention.decide` makes it.
 
 Two words are kept apart. A point is *let go* (outcome ``Expire``) when every matching policy lets it go and nothing
-else keeps it. It is *deletable* when, besides, every matching policy is in Enforce mode. A pass deletes the deletable
-points of a location, or none of them when it would take too many of one instance (`Refusal`).
+else keeps it. It is *deletable* when, besides, every matching policy is in Enforce mode, or a person approved it and
+none is in Audit mode. A pass deletes the deletable points of a location, or only the approved ones of them when it
+would take more than the limits allow (`Refusal`).
 
 Verdicts come in one order whatever the order of the evidence, and `digest` covers verdicts and rules but no clock: the
 same state of the world gives the same digest tomorrow and after a restart.
@@ -21,7 +22,7 @@ import msgspec
 
 from stateward.api.conditions import Reason
 from stateward.api.evidence import Location, RestorePoint
-from stateward.api.models import Protection, VerdictCounts
+from stateward.api.models import Divergence, Protection, VerdictCounts
 from stateward.policy.selector import Problem
 
 InstanceRef = tuple[str, str]
@@ -59,9 +60,20 @@ class Code(StrEnum):
 
     KEEP_WITHIN = "KeepWithin", "Younger than the policy's keepWithin."
     KEEP_LAST = "KeepLast", "Among the newest restorable points that the policy's keepLast keeps."
+    KEEP_HOURLY = "KeepHourly", "The newest restorable point of an hour that the policy's hourly keeps."
+    KEEP_DAILY = "KeepDaily", "The newest restorable point of a day that the policy's daily keeps."
+    KEEP_WEEKLY = "KeepWeekly", "The newest restorable point of an ISO week that the policy's weekly keeps."
+    KEEP_MONTHLY = "KeepMonthly", "The newest restorable point of a month that the policy's monthly keeps."
+    KEEP_YEARLY = "KeepYearly", "The newest restorable point of a year that the policy's yearly keeps."
+    AFTER_DELETION = "AfterDeletion", "Its database is gone for less than the policy's afterInstanceDeletion."
+    DELETED_INSTANCE = "DeletedInstance", "Its database is gone, and the policy has no afterInstanceDeletion."
+    EXPIRE_AFTER = "ExpireAfter", "Older than the policy's expireAfter, which contradicts what keeps it."
     LET_GO = "LetGo", "The policy has no rule that keeps it."
     AUDIT_MODE = "AuditMode", "Let go, but the policy is in Audit mode, so it is not deleted."
+    AWAITS_APPROVAL = "AwaitsApproval", "Let go, but the policy deletes only what a RetentionPlan approves."
+    APPROVED = "Approved", "A RetentionPlan approves that it is deleted."
     FLOOR = "Floor", "Among the newest restorable points that the policy's floor keeps."
+    VERIFIED_FLOOR = "VerifiedFloor", "Among the newest proved restore points that the policy's floor keeps."
     HOLD = "Hold", "A hold matches."
     HOLD_MAY_MATCH = "HoldMayMatch", "It cannot be told whether a hold matches, so it holds."
     HOLD_UNUSABLE = "HoldUnusable", "The hold cannot be understood, so it holds everything."
@@ -83,6 +95,7 @@ class Code(StrEnum):
     AGE_UNKNOWN = "AgeUnknown", "Nobody knows when it was taken, or it claims to be of the future."
     LISTING_INCOMPLETE = "ListingIncomplete", "Its location could not be listed completely."
     EVIDENCE_STALE = "EvidenceStale", "Its location was last listed too long ago."
+    CLOCK_SKEW = "ClockSkew", "Our clock and the backend's differ by more than five minutes."
     LOCATION_AMBIGUOUS = "LocationAmbiguous", "Its location is listed twice, or by several Backends."
 
 
@@ -134,11 +147,16 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing of a location is deleted in this pass."""
 
     location: Location
-    instance: InstanceRef
+    instance: InstanceRef | None
+    """The instance of which too much would go; ``None`` when it is the pass as a whole."""
     policy: str
+    """The policy whose limit it is; empty for the Backend's own."""
     deletes: int
     points: int
-    percent: int
+    percent: int | None
+    """The limit, as a share of `points` ..."""
+    count: int | None = None
+    """... or as a number."""
     message: str
 
 
@@ -158,6 +176,12 @@ class InstanceSummary(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
     message: str
     counts: VerdictCounts
+    doubtful: tuple[str, ...] = ()
+    """Policies of which nobody can tell whether they match."""
+    gone: bool = False
+    """The database does not exist any more; its restore points do."""
+    divergence: tuple[Divergence, ...] = ()
+    """What the matching policies ask against what is; nothing while not `current`."""
 
 
 class PolicySummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +198,12 @@ class PolicySummary(msgspec.Struct, frozen=True, kw_only=True):
     """Deletable points of locations whose pass is refused."""
     audit_only: int
     """Points let go that stay because some matching policy is in Audit mode."""
+    awaiting: int = 0
+    """Points let go that wait for a RetentionPlan."""
+    conflicts: tuple[str, ...] = ()
+    """Who contradicts whom, one sentence for each pair; the data is kept."""
+    everything: bool = False
+    """It matches every instance there is."""
 
 
 class HoldSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,7 +241,7 @@ class Plan:
         policies: Mapping[str, PolicySummary],
         holds: Mapping[str, HoldSummary],
         locations: Mapping[Location, LocationSummary],
-        guards: Mapping[tuple[Location, str], tuple[RestorePoint, ...]],
+        guards: Mapping[GuardKey, tuple[RestorePoint, ...]],
     ) -> None:
         self.at = at
         self.rules = rules
@@ -226,7 +256,7 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over rules and verdicts; equal for equal states of the world, whatever the clock says."""
+        """SHA-256 over rules and verdicts; equal for equal states of the world, whatever clock and approvals say."""
         return self._digest(self.verdicts)
 
     def due(self, location: Location) -> tuple[Verdict, ...]:
@@ -234,16 +264,27 @@ class Plan:
         return tuple(self._due.get(location, ()))
 
     def deletions(self, location: Location) -> tuple[Verdict, ...]:
-        """What a pass over a location deletes: all that is due, or nothing when it is refused."""
-        return () if location in self.refusals else self.due(location)
+        """What a pass over a location deletes: all that is due, or only what is approved when it is refused."""
+        due = self.due(location)
+        return tuple(verdict for verdict in due if verdict.approved_by) if location in self.refusals else due
+
+    def awaiting(self, location: Location) -> tuple[Verdict, ...]:
+        """What would be deleted if a RetentionPlan named it, and is not without one."""
+        refused = location in self.refusals
+        return tuple(
+            verdict
+            for verdict in self._approvable.get(location, ())
+            if not verdict.approved_by and (refused or not verdict.deletable)
+        )
 
     def guards(self, verdict: Verdict) -> tuple[RestorePoint, ...]:
         """The restorable points that must still be there when a deletable point of the same database goes."""
-        return self._guards.get((verdict.point.location, verdict.point.resource_id), ())
+        return self._guards.get(guard_key(verdict.point), ())
 
     def pass_id(self, locations: Iterable[Location]) -> str:
         """Digest of what a pass over these locations would do; it names the pass in a Backend's status."""
-        return self._digest(verdict for location in sorted(locations) for verdict in self.due(location))[:16]
+        due = (verdict for location in sorted(locations) for verdict in self.due(location))
+        return self._digest(due, approvals=True)[:16]
 
     def verdicts_of(self, resource_id: str, location: Location | None = None) -> tuple[Verdict, ...]:
         """Verdicts over the points of one database."""
@@ -259,15 +300,23 @@ class Plan:
         return due
 
     @cached_property
+    def _approvable(self) -> Mapping[Location, list[Verdict]]:
+        found: dict[Location, list[Verdict]] = {}
+        for verdict in self.verdicts:
+            if verdict.approvable:
+                found.setdefault(verdict.point.location, []).append(verdict)
+        return found
+
+    @cached_property
     def _by_resource(self) -> Mapping[str, list[Verdict]]:
         found: dict[str, list[Verdict]] = {}
         for verdict in self.verdicts:
             found.setdefault(verdict.point.resource_id, []).append(verdict)
         return found
 
-    def _digest(self, verdicts: Iterable[Verdict]) -> str:
+    def _digest(self, verdicts: Iterable[Verdict], *, approvals: bool = False) -> str:
         digest = hashlib.sha256(self.rules.encode())
-        for line in _lines(verdicts):
+        for line in _lines(verdicts, approvals):
             digest.update(line)
         return digest.hexdigest()
 
@@ -277,7 +326,34 @@ def order_of(point: RestorePoint) -> tuple[Location, str, str, str, str, str]:
     return (point.location, point.resource_id, point.name, point.kind, point.resource_kind, point.arn)
 
 
-def _lines(verdicts: Iterable[Verdict]) -> Iterator[bytes]:
+_OF_APPROVAL = (Code.AWAITS_APPROVAL, Code.APPROVED)
+
+GuardKey = tuple[Location, str, tuple[str, str] | None]
+"""Location and database of restore points, and for copies the place of their originals."""
+
+
+def guard_key(point: RestorePoint) -> GuardKey:
+    """What the floor counts together: the points of one database at one place, copies for themselves."""
+    return (point.location, point.resource_id, source_of(point))
+
+
+def source_of(point: RestorePoint) -> tuple[str, str] | None:
+    """Account and region of the original, for a copy that came from another place."""
+    parts = point.copy_of.split(":")
+    if len(parts) < 6 or not parts[3] or not parts[4]:
+        return None
+    place = (parts[4], parts[3])
+    return None if place == (point.location.account, point.location.region) else place
+
+
+def identity_of(point: RestorePoint) -> PointIdentity | None:
+    """The identity that an approval names; ``None`` for a point whose time nobody knows."""
+    if point.taken_at is None:
+        return None
+    return PointIdentity(point.location, point.resource_kind, point.name, point.resource_id, point.taken_at)
+
+
+def _lines(verdicts: Iterable[Verdict], approvals: bool) -> Iterator[bytes]:
     for verdict in verdicts:
         point = verdict.point
         taken = point.taken_at.isoformat() if point.taken_at else ""
@@ -285,7 +361,8 @@ def _lines(verdicts: Iterable[Verdict]) -> Iterator[bytes]:
         parts = (
             at.backend, at.account, at.region, point.resource_id,
             point.name, point.kind, point.resource_kind, point.arn, taken,
-            verdict.outcome, "deletable" if verdict.deletable else "",
-            *(f"{reason.code}={reason.source}" for reason in verdict.reasons),
+            verdict.outcome, "approvable" if verdict.approvable else "",
+            *(("deletable" if verdict.deletable else "", verdict.approved_by) if approvals else ()),
+            *(f"{r.code}={r.source}" for r in verdict.reasons if r.code not in _OF_APPROVAL),
         )  # fmt: skip
         yield "\x1f".join(parts).encode() + b"\n"

@@ -34,7 +34,7 @@ def protection_of(
         if start <= end:
             starts.append(start)
             ends.append(end)
-    windows = [policy.keep_within for policy in policies if policy.keep_within]
+    windows = [policy.keepers.within for policy in policies if policy.keepers.within]
     return Protection(
         last_restore_point=times[-1][1] if times else "",
         last_restore_point_time=_second(times[-1][0]) if times else None,

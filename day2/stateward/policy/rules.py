@@ -13,21 +13,22 @@ A policy without a retention (only a schedule) asks for backups and says nothing
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
 
 from stateward.api.conditions import Reason
-from stateward.api.durations import InvalidDuration, parse_duration
-from stateward.api.models import BackupPolicy, Hold, Retention
+from stateward.api.evidence import Location
+from stateward.api.models import BackupPolicy, CopyRule, Hold, Limits, PassLimits, Retention
+from stateward.policy.keepers import Keepers, read_copy_keepers, read_keepers, read_window
 from stateward.policy.selector import CompiledSelector, Match, Problem, read_selector
 from stateward.policy.subject import Subject
 
-ENFORCE = "Enforce"
+AUDIT, REQUIRE_APPROVAL, ENFORCE = "Audit", "RequireApproval", "Enforce"
 LEAST_FLOOR = 1
 """The newest restorable point of a database stays whatever a policy says."""
-DEFAULT_MAX_DELETES_PERCENT = 50
+DEFAULT_MAX_PERCENT = 50
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -37,131 +38,169 @@ class Unreadable(msgspec.Struct, frozen=True):
     message: str
 
 
-class CompiledPolicy:
+class BlastRadius(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one pass may delete on account of a policy."""
+
+    instance_percent: int = DEFAULT_MAX_PERCENT
+    instance_count: int | None = None
+    per_pass: PassLimits = PassLimits()
+
+
+class CompiledPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """One policy, ready to decide."""
 
-    __slots__ = (
-        "_selector", "enforce", "floor", "keep_last", "keep_within", "max_deletes_percent", "name", "problems",
-        "retains",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        name: str,
-        selector: CompiledSelector,
-        problems: tuple[Problem, ...],
-        *,
-        retains: bool,
-        enforce: bool = False,
-        keep_within: timedelta | None = None,
-        keep_last: int | None = None,
-        floor: int = LEAST_FLOOR,
-        max_deletes_percent: int = DEFAULT_MAX_DELETES_PERCENT,
-    ) -> None:
-        self.name = name
-        self._selector = selector
-        self.problems = problems
-        self.retains = retains
-        self.enforce = enforce
-        self.keep_within = keep_within
-        self.keep_last = keep_last
-        self.floor = floor
-        self.max_deletes_percent = max_deletes_percent
+    name: str
+    selector: CompiledSelector
+    problems: tuple[Problem, ...] = ()
+    retains: bool
+    mode: str = AUDIT
+    keepers: Keepers = Keepers()
+    copies: Mapping[tuple[str, str], Keepers] = {}
+    """How long copies are kept, by Backend (empty for the original's own) and region."""
+    floor: int = LEAST_FLOOR
+    floor_verified: int = 0
+    after_deletion: timedelta | None = None
+    expire_after: timedelta | None = None
+    limits: BlastRadius = BlastRadius()
 
     @property
     def valid(self) -> bool:
         """Whether all of it can be used."""
         return not self.problems
 
-    def answer(self, subject: Subject) -> tuple[Match, str]:
-        """Whether it applies to a subject, with the sentence why where that is unknown."""
-        match, why = self._selector.answer(subject)
+    @property
+    def enforce(self) -> bool:
+        """Whether it lets go without asking."""
+        return self.mode == ENFORCE
+
+    @property
+    def approvable(self) -> bool:
+        """Whether it lets go of what a person approved. A mode of a newer release is like Audit."""
+        return self.mode in (ENFORCE, REQUIRE_APPROVAL)
+
+    def keepers_at(self, location: Location, source: Location | None) -> Keepers:
+        """Its rules at a place; `source` is the place of the originals where the points are copies.
+
+        A policy that has no copy rule for the place judges copies like originals: it never asked for fewer.
+        """
+        if source is None:
+            return self.keepers
+        named = self.copies.get((location.backend, location.region))
+        if named is None and location.backend == source.backend:
+            named = self.copies.get(("", location.region))
+        return named or self.keepers
+
+    def answer(self, subjects: Sequence[Subject]) -> tuple[Match, str]:
+        """Whether it applies to a database, with the sentence why where that is unknown."""
+        match, why = answer_any(self.selector, subjects)
         if match is Match.YES and self.problems:
             return Match.UNKNOWN, str(self.problems[0])
         return match, why
 
 
-class CompiledHold:
+class CompiledHold(msgspec.Struct, frozen=True, kw_only=True):
     """One hold, ready to decide."""
 
-    __slots__ = ("_resources", "_selector", "name", "points", "problems", "purpose")
+    name: str
+    purpose: str = ""
+    selector: CompiledSelector | None = None
+    resources: frozenset[str] = frozenset()
+    points: frozenset[str] = frozenset()
+    """Names and ARNs of the restore points it names."""
+    problems: tuple[Problem, ...] = ()
 
-    def __init__(
-        self,
-        name: str,
-        purpose: str,
-        selector: CompiledSelector | None,
-        resources: frozenset[str],
-        points: frozenset[str],
-        problems: tuple[Problem, ...],
-    ) -> None:
-        self.name = name
-        self.purpose = purpose
-        self._selector = selector
-        self._resources = resources
-        self.points = points
-        """Names and ARNs of the restore points it names."""
-        self.problems = problems
-
-    def holds_resource(self, resource_id: str) -> bool:
-        """Whether it names this database, which may be gone."""
-        return resource_id in self._resources
-
-    def answer(self, subject: Subject) -> tuple[Match, str]:
-        """Whether its selector takes a subject. A hold that may match holds."""
+    def answer(self, subjects: Sequence[Subject]) -> tuple[Match, str]:
+        """Whether its selector takes a database. A hold that may match holds."""
         if self.problems:
             return Match.UNKNOWN, str(self.problems[0])
-        return self._selector.answer(subject) if self._selector else (Match.NO, "")
+        return answer_any(self.selector, subjects) if self.selector else (Match.NO, "")
+
+
+def answer_any(selector: CompiledSelector, subjects: Sequence[Subject]) -> tuple[Match, str]:
+    """A database may be known from several pieces of evidence: what any of them says yes to applies."""
+    doubt: tuple[Match, str] | None = None
+    for subject in subjects:
+        match, why = selector.answer(subject)
+        if match is Match.YES:
+            return match, why
+        if match is Match.UNKNOWN and doubt is None:
+            doubt = (match, why)
+    return doubt or (Match.NO, "")
 
 
 def compile_policy(policy: BackupPolicy | Unreadable) -> CompiledPolicy:
     """Compile a policy; `problems` say what cannot be used and where."""
     if isinstance(policy, Unreadable):
         problem = Problem("spec", Reason.INVALID_RETENTION, f"the policy could not be read: {policy.message}")
-        return CompiledPolicy(policy.name, CompiledSelector((), (problem,)), (problem,), retains=True)
-    spec = policy.spec
+        selector = CompiledSelector((), (problem,))
+        return CompiledPolicy(name=policy.name, selector=selector, problems=(problem,), retains=True)
+    spec, name = policy.spec, policy.metadata.name
     selector = read_selector(spec.selector)
     retention = spec.retention
     if retention is None:
         problems = selector.problems
         if spec.schedule is None:
             problems += (_retention("spec", "needs retention, schedule or both; add what it is to ask for"),)
-        return CompiledPolicy(policy.metadata.name, selector, problems, retains=bool(problems))
-    keep_within, problems = _retention_of(retention)
-    percent = DEFAULT_MAX_DELETES_PERCENT
-    if spec.limits is not None and spec.limits.per_instance is not None:
-        percent = spec.limits.per_instance.percent
-    if not 1 <= percent <= 100:
-        problems += (_retention("spec.limits.perInstance.percent", f"is {percent}; write 1 to 100"),)
+        return CompiledPolicy(name=name, selector=selector, problems=problems, retains=bool(problems))
+    found: list[Problem] = []
+    keepers, problems = read_keepers(retention)
+    after_deletion = read_window(retention.after_instance_deletion, "spec.retention.afterInstanceDeletion", found)
+    copies = _copies(spec.copies, found)
+    limits = _limits(spec.limits, found)
     return CompiledPolicy(
-        policy.metadata.name,
-        selector,
-        selector.problems + problems,
+        name=name,
+        selector=selector,
+        problems=(*selector.problems, *problems, *_floor_problems(retention), *found),
         retains=True,
-        enforce=spec.mode == ENFORCE,
-        keep_within=keep_within,
-        keep_last=retention.keep_last,
+        mode=spec.mode,
+        keepers=keepers,
+        copies=copies,
         floor=max(LEAST_FLOOR, retention.floor.restorable if retention.floor else LEAST_FLOOR),
-        max_deletes_percent=percent,
+        floor_verified=max(0, retention.floor.verified if retention.floor else 0),
+        after_deletion=after_deletion,
+        expire_after=read_window(retention.expire_after, "spec.retention.expireAfter", []),
+        limits=limits,
     )
 
 
-def _retention_of(retention: Retention) -> tuple[timedelta | None, tuple[Problem, ...]]:
-    problems: tuple[Problem, ...] = ()
-    within = None
-    if retention.keep_within:
-        try:
-            within = parse_duration(retention.keep_within)
-        except InvalidDuration as invalid:
-            problems += (_retention("spec.retention.keepWithin", invalid.problem),)
-    if not retention.keep_within and retention.keep_last is None:
-        problems += (_retention("spec.retention", "needs keepWithin, keepLast or both; it would keep only the floor"),)
-    if retention.keep_last is not None and retention.keep_last < 1:
-        problems += (_retention("spec.retention.keepLast", f"is {retention.keep_last}; write 1 or more"),)
+def _floor_problems(retention: Retention) -> list[Problem]:
     floor = retention.floor
-    if floor and floor.restorable < 1:
-        problems += (_retention("spec.retention.floor.restorable", f"is {floor.restorable}; write 1 or more"),)
-    return within, problems
+    if floor is None:
+        return []
+    problems = []
+    if floor.restorable < 1:
+        problems.append(_retention("spec.retention.floor.restorable", f"is {floor.restorable}; write 1 or more"))
+    if floor.verified < 0:
+        problems.append(_retention("spec.retention.floor.verified", f"is {floor.verified}; write 0 or more"))
+    return problems
+
+
+def _copies(copies: Sequence[CopyRule], problems: list[Problem]) -> dict[tuple[str, str], Keepers]:
+    keepers: dict[tuple[str, str], Keepers] = {}
+    for index, rule in enumerate(copies):
+        field = f"spec.copies[{index}]"
+        kept, found = read_copy_keepers(rule.retention, f"{field}.retention")
+        problems += found
+        place = (rule.backend_ref.name if rule.backend_ref else "", rule.region)
+        if place in keepers:
+            problems.append(_retention(field, f"copies to {rule.region} twice; make one rule of the two"))
+        keepers[place] = kept
+    return keepers
+
+
+def _limits(limits: Limits | None, problems: list[Problem]) -> BlastRadius:
+    if limits is None:
+        return BlastRadius()
+    instance, per_pass = limits.per_instance, limits.per_pass or PassLimits()
+    percent = instance.percent if instance else DEFAULT_MAX_PERCENT
+    count = instance.count if instance else None
+    for name, value in (("perInstance.percent", percent), ("perPass.percent", per_pass.percent)):
+        if value is not None and not 1 <= value <= 100:
+            problems.append(_retention(f"spec.limits.{name}", f"is {value}; write 1 to 100"))
+    for name, value in (("perInstance.count", count), ("perPass.count", per_pass.count)):
+        if value is not None and value < 1:
+            problems.append(_retention(f"spec.limits.{name}", f"is {value}; write 1 or more"))
+    return BlastRadius(instance_percent=percent, instance_count=count, per_pass=per_pass)
 
 
 def _retention(field: str, message: str) -> Problem:
@@ -170,18 +209,23 @@ def _retention(field: str, message: str) -> Problem:
 
 def compile_hold(hold: Hold | Unreadable) -> CompiledHold:
     """Compile a hold; one with `problems` holds everything."""
-    nothing: frozenset[str] = frozenset()
     if isinstance(hold, Unreadable):
         problem = Problem("spec", Reason.INVALID_SELECTOR, f"the hold could not be read: {hold.message}")
-        return CompiledHold(hold.name, "", None, nothing, nothing, (problem,))
+        return CompiledHold(name=hold.name, problems=(problem,))
     spec = hold.spec
     selector = read_selector(spec.selector) if spec.selector is not None else None
     problems = selector.problems if selector else ()
     if selector is None and not spec.resource_ids and not spec.restore_points:
         message = "needs a selector, resourceIDs or restorePoints; an empty selector ({}) holds everything"
         problems += (Problem("spec", Reason.INVALID_SELECTOR, message),)
-    resources, points = frozenset(spec.resource_ids), frozenset(spec.restore_points)
-    return CompiledHold(hold.metadata.name, spec.reason, selector, resources, points, problems)
+    return CompiledHold(
+        name=hold.metadata.name,
+        purpose=spec.reason,
+        selector=selector,
+        resources=frozenset(spec.resource_ids),
+        points=frozenset(spec.restore_points),
+        problems=problems,
+    )
 
 
 def rules_digest(policies: Iterable[BackupPolicy | Unreadable], holds: Iterable[Hold | Unreadable]) -> str:

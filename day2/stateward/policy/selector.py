@@ -10,7 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Final
 
@@ -125,18 +125,25 @@ def _one_of(name: str, values: frozenset[str]) -> Clause:
 
 
 def _label(key: str, value: str) -> Clause:
-    return lambda subject: subject.labels.get(key) == value
+    return _of_labels(lambda labels: labels.get(key) == value)
 
 
 def _requirement(requirement: LabelRequirement) -> Clause:
     key, values = requirement.key, frozenset(requirement.values)
-    clauses: dict[str, Clause] = {
-        "In": lambda subject: subject.labels.get(key) in values,
-        "NotIn": lambda subject: subject.labels.get(key) not in values,
-        "Exists": lambda subject: key in subject.labels,
-        "DoesNotExist": lambda subject: key not in subject.labels,
+    asked: dict[str, Callable[[Mapping[str, str]], bool]] = {
+        "In": lambda labels: labels.get(key) in values,
+        "NotIn": lambda labels: labels.get(key) not in values,
+        "Exists": lambda labels: key in labels,
+        "DoesNotExist": lambda labels: key not in labels,
     }
-    return clauses[requirement.operator]
+    return _of_labels(asked[requirement.operator])
+
+
+def _of_labels(asked: Callable[[Mapping[str, str]], bool]) -> Clause:
+    def clause(subject: Subject) -> bool | str:
+        return f"the labels of {subject.title} are not known" if subject.labels is None else asked(subject.labels)
+
+    return clause
 
 
 def _tags(wanted: dict[str, str], excluded: dict[str, str]) -> Clause:

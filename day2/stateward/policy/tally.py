@@ -1,4 +1,4 @@
-"""Adds the verdicts up into a plan: counts by instance, policy, hold and location, and the brake."""
+"""Adds the verdicts up into a plan: counts by instance, policy, hold and location."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from stateward.api import conditions
 from stateward.api.conditions import Reason
 from stateward.api.evidence import Location, RestorePoint
 from stateward.api.models import ServiceInstance, VerdictCounts
+from stateward.policy.brake import Brake
 from stateward.policy.fleet import Database
-from stateward.policy.judge import Judge, Judged, Matches
+from stateward.policy.judge import Judged
+from stateward.policy.matching import Matcher, Matches
 from stateward.policy.plan import (
+    Code,
+    GuardKey,
     HoldSummary,
     InstanceRef,
     InstanceSummary,
@@ -20,9 +24,9 @@ from stateward.policy.plan import (
     Outcome,
     Plan,
     PolicySummary,
-    Refusal,
     Verdict,
     VerdictReason,
+    guard_key,
     order_of,
 )
 from stateward.policy.protection import protected, protection_of
@@ -33,43 +37,44 @@ Counts = Counter[Outcome]
 class Tally:
     """Collects what was judged, database by database, and makes the plan."""
 
-    def __init__(self, judge: Judge, doubts: Mapping[Location, VerdictReason | None]) -> None:
-        self._judge = judge
+    def __init__(self, matcher: Matcher, doubts: Mapping[Location, VerdictReason | None], brake: Brake) -> None:
+        self._matcher = matcher
         self._doubts = doubts
+        self._brake = brake
         self._verdicts: list[Verdict] = []
         self._instances: dict[InstanceRef, InstanceSummary] = {}
-        self._guards: dict[tuple[Location, str], tuple[RestorePoint, ...]] = {}
-        self._over: dict[Location, list[Refusal]] = {}
+        self._guards: dict[GuardKey, tuple[RestorePoint, ...]] = {}
         self._alive: Counter[Location] = Counter()
         self._of_location: dict[Location, Counts] = {location: Counter() for location in doubts}
         self._due: Counter[Location] = Counter()
-        self._of_policy: dict[str, Counts] = {policy.name: Counter() for policy in judge.policies}
+        self._of_policy: dict[str, Counts] = {policy.name: Counter() for policy in matcher.policies}
         self._policy_instances: Counter[str] = Counter()
-        self._policy_due: dict[str, Counter[Location]] = {policy.name: Counter() for policy in judge.policies}
+        self._policy_due: dict[str, Counter[Location]] = {policy.name: Counter() for policy in matcher.policies}
         self._audit_only: Counter[str] = Counter()
+        self._unapproved: dict[str, Counter[Location]] = {policy.name: Counter() for policy in matcher.policies}
+        self._conflicts: dict[str, set[str]] = {}
         self._hold_instances: Counter[str] = Counter()
         self._hold_points: Counter[str] = Counter()
 
     def add(self, database: Database, judged: Judged) -> None:
-        """Take in one database."""
+        """Take in one database, or one group of copies."""
         location = database.location
         counts: Counts = Counter(verdict.outcome for verdict in judged.verdicts)
         due = sum(verdict.deletable for verdict in judged.verdicts)
         self._verdicts += judged.verdicts
         self._of_location[location] += counts
         self._due[location] += due
-        self._alive[location] += database.live is not None
+        self._brake.weigh(database, judged)
         for verdict in judged.verdicts:
             self._hold_points.update(verdict.holds)
-        for name in {policy.name for _, matches in judged.matches for policy in matches.policies}:
-            self._of_policy[name] += counts
-            self._policy_due[name][location] += due
-            self._audit_only[name] += counts[Outcome.EXPIRE] - due
-        for instance, matches in judged.matches:
-            self._add_instance(instance, matches, database, judged, counts)
+            self._note_conflict(verdict)
+        self._count_policies(location, judged, counts)
+        if not database.is_copies:
+            self._alive[location] += database.live is not None
+            for instance, matches in judged.matches:
+                self._add_instance(instance, matches, database, judged, counts)
         if due:
-            self._guards[(location, database.resource_id)] = judged.guards
-            self._weigh(database, judged, due)
+            self._guards[guard_key(database.points[0])] = judged.guards
 
     def add_unseen(self, instance: ServiceInstance, matches: Matches) -> None:
         """Take in a ServiceInstance whose database is in no listing."""
@@ -84,11 +89,12 @@ class Tally:
             reason=Reason.NOT_FOUND,
             message="its database was not seen, so nobody knows what can be restored",
             counts=_verdict_counts(Counter()),
+            doubtful=tuple(policy.name for policy, _ in matches.doubtful),
         )
 
     def plan(self, now: datetime, rules: str) -> Plan:
         """Everything added so far, in one order whatever the order of adding."""
-        refusals = {location: _worst(over) for location, over in self._over.items()}
+        refusals = self._brake.refusals()
         return Plan(
             at=now,
             rules=rules,
@@ -103,10 +109,13 @@ class Tally:
                     instances=self._policy_instances[policy.name],
                     counts=_verdict_counts(self._of_policy[policy.name]),
                     deletable=self._policy_due[policy.name].total(),
-                    refused=sum(n for at, n in self._policy_due[policy.name].items() if at in refusals),
+                    refused=sum(n for at, n in self._unapproved[policy.name].items() if at in refusals),
                     audit_only=self._audit_only[policy.name],
+                    awaiting=self._awaiting(policy.name, set(refusals)),
+                    conflicts=tuple(sorted(self._conflicts.get(policy.name, ()))),
+                    everything=0 < len(self._instances) == self._policy_instances[policy.name],
                 )
-                for policy in self._judge.policies
+                for policy in self._matcher.policies
             },
             holds={
                 hold.name: HoldSummary(
@@ -115,7 +124,7 @@ class Tally:
                     instances=self._hold_instances[hold.name],
                     restore_points=self._hold_points[hold.name],
                 )
-                for hold in self._judge.holds
+                for hold in self._matcher.holds
             },
             locations={
                 location: LocationSummary(
@@ -129,6 +138,35 @@ class Tally:
             },
         )
 
+    def _awaiting(self, policy: str, refused: set[Location]) -> int:
+        """Points that an approval alone would delete."""
+        return sum(
+            (verdict.point.location in refused or not verdict.deletable)
+            for verdict in self._verdicts
+            if verdict.approvable and not verdict.approved_by and policy in verdict.policies
+        )
+
+    def _count_policies(self, location: Location, judged: Judged, counts: Counts) -> None:
+        due = sum(verdict.deletable for verdict in judged.verdicts)
+        unapproved = sum(verdict.deletable and not verdict.approved_by for verdict in judged.verdicts)
+        audited = sum(verdict.outcome is Outcome.EXPIRE and not verdict.approvable for verdict in judged.verdicts)
+        for name in {policy.name for _, matches in judged.matches for policy in matches.policies}:
+            self._of_policy[name] += counts
+            self._policy_due[name][location] += due
+            self._unapproved[name][location] += unapproved
+            self._audit_only[name] += audited
+
+    def _note_conflict(self, verdict: Verdict) -> None:
+        if verdict.outcome is not Outcome.CONFLICTED:
+            return
+        bounds = [reason for reason in verdict.reasons if reason.code is Code.EXPIRE_AFTER]
+        keeps = [r for r in verdict.reasons if r.code not in (Code.EXPIRE_AFTER, Code.LET_GO)]
+        for bound in bounds:
+            for keep in keeps:
+                sentence = f"{bound.source} wants gone what is {bound.message}; {keep.source} keeps it ({keep.message})"
+                for source in {bound.source, keep.source}:
+                    self._conflicts.setdefault(source.removeprefix("BackupPolicy/"), set()).add(sentence)
+
     def _count_rules(self, instance: ServiceInstance, matches: Matches) -> InstanceRef:
         self._policy_instances.update(policy.name for policy in matches.policies)
         self._hold_instances.update(hold.name for hold, _ in matches.holds)
@@ -141,7 +179,10 @@ class Tally:
         protection = protection_of(
             database.live, judged.restorable, matches.policies, [hold.name for hold, _ in matches.holds]
         )
-        status, reason, message = protected(protection, [policy.name for policy, _ in matches.doubtful])
+        doubtful = tuple(policy.name for policy, _ in matches.doubtful)
+        status, reason, message = protected(protection, doubtful)
+        if database.gone_since is not None:
+            message = f"the database is gone; what is left of it: {message}"
         if database.doubt is not None:
             status, reason, message = conditions.UNKNOWN, Reason.INCOMPLETE, database.doubt.message
         self._instances[ref] = InstanceSummary(
@@ -154,36 +195,9 @@ class Tally:
             reason=reason,
             message=message,
             counts=_verdict_counts(counts),
+            doubtful=doubtful,
+            gone=database.gone_since is not None,
         )
-
-    def _weigh(self, database: Database, judged: Judged, due: int) -> None:
-        """Note a database of which a pass would take more than a policy allows."""
-        instance, matches = judged.matches[0]
-        policy = min(matches.retaining, key=lambda one: one.max_deletes_percent)
-        points = len(judged.verdicts)
-        if due * 100 <= policy.max_deletes_percent * points:
-            return
-        ref = (instance.metadata.namespace, instance.metadata.name)
-        where = f"{database.location.region or 'any place'} of Backend {database.location.backend}"
-        refusal = Refusal(
-            location=database.location,
-            instance=ref,
-            policy=policy.name,
-            deletes=due,
-            points=points,
-            percent=policy.max_deletes_percent,
-            message=(
-                f"{due} of the {points} restore points of {ref[0]}/{ref[1]} would go, more than the "
-                f"{policy.max_deletes_percent} % that limits.perInstance.percent of policy {policy.name} allows; nothing is "
-                f"deleted in {where}. Read the plan, and raise limits.perInstance.percent if it is meant"
-            ),
-        )
-        self._over.setdefault(database.location, []).append(refusal)
-
-
-def _worst(over: list[Refusal]) -> Refusal:
-    """The refusal to show: the greatest share, then the first in name order."""
-    return min(over, key=lambda refusal: (-refusal.deletes / refusal.points, refusal.instance, refusal.policy))
 
 
 def _verdict_counts(counts: Counts) -> VerdictCounts:

@@ -123,7 +123,7 @@ def test_a_pass_that_takes_too_much_of_one_instance_is_refused_as_a_whole() -> N
     assert plan.deletions(HERE) == ()
     refusal = plan.refusals[HERE]
     assert (refusal.instance, refusal.deletes, refusal.points, refusal.percent) == (("shop", "orders"), 3, 4, 50)
-    assert "raise limits.perInstance.percent" in refusal.message
+    assert "limits.perInstance.percent of policy" in refusal.message
     assert plan.policies["keep-90-days"].refused == 4
 
 
