@@ -114,7 +114,9 @@ class RefusalRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     policy: str
     deletes: int
     points: int
-    percent: int
+    percent: int | None
+    count: int | None
+    """The limit that is exceeded, as a share of `points` or as a number."""
     message: str
 
 
@@ -227,6 +229,7 @@ def report(decided: Plan, problems: tuple[Problem, ...], wanted: Filter) -> Plan
                 deletes=refusal.deletes,
                 points=refusal.points,
                 percent=refusal.percent,
+                count=refusal.count,
                 message=refusal.message,
             )
             for location, refusal in decided.refusals.items()
