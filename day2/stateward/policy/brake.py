@@ -1,12 +1,12 @@
 """The brake: how much one pass may delete, of one instance, of a policy's instances, of a place.
 
 It is not a rule. A pass that would take more than a limit allows is refused as a whole for its location; it stops an
-unusual pass until somebody has looked. What a person approved does not count and is not refused.
+unusual pass until somebody has looked. What a person approved is not refused, but it counts: otherwise approving a part
+would let the rest go. Once the approved part is gone, the rest is a pass of its own, weighed again.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -30,7 +30,7 @@ class _Load(msgspec.Struct):
 
 
 class Brake:
-    """Weighs what a pass would delete without anybody having approved it."""
+    """Weighs what a pass would delete."""
 
     def __init__(self, limits: Mapping[str, PassLimits]) -> None:
         self._of_backend = limits
@@ -38,12 +38,14 @@ class Brake:
         self._of_policy: dict[tuple[Location, str], _Load] = {}
         self._policies: dict[str, CompiledPolicy] = {}
         self._of_location: dict[Location, _Load] = {}
-        self._points: Counter[Location] = Counter()
+        self._unasked: set[Location] = set()
 
     def weigh(self, database: Database, judged: Judged) -> None:
         """Take in one database."""
         at, points = database.location, len(judged.verdicts)
-        due = sum(verdict.deletable and not verdict.approved_by for verdict in judged.verdicts)
+        due = sum(verdict.deletable for verdict in judged.verdicts)
+        if any(verdict.deletable and not verdict.approved_by for verdict in judged.verdicts):
+            self._unasked.add(at)
         _add(self._of_location.setdefault(at, _Load()), due, points)
         if not judged.matches:
             return
@@ -63,7 +65,7 @@ class Brake:
         for at, load in self._of_location.items():
             limits = self._of_backend.get(at.backend, PassLimits())
             self._weigh_pass(at, "", limits, load, f"limits.perPass.{{}} of Backend {at.backend}")
-        return {at: _worst(over) for at, over in self._refusals.items()}
+        return {at: _worst(over) for at, over in self._refusals.items() if at in self._unasked}
 
     def _weigh_instance(self, at: Location, ref: InstanceRef, matches: Matches, due: int, points: int) -> None:
         for policy in matches.retaining:

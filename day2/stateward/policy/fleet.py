@@ -168,7 +168,7 @@ class _Owners:
         ordered = sorted(instances, key=lambda one: (one.metadata.namespace, one.metadata.name))
         unseen = [one for one in ordered if not self._own(one) and not self._own_gone(one)]
         for database in self._databases.values():
-            database.ambiguous |= len(database.owners) > 1
+            database.ambiguous |= len(database.owners) > 1 or _outlived(database)
         self._own_copies()
         return tuple((instance, (subject_of(instance, None),)) for instance in unseen)
 
@@ -212,6 +212,12 @@ class _Owners:
             copies.source, copies.live, copies.gone_since = original.location, original.live, original.gone_since
             copies.owners, copies.ambiguous = original.owners, original.ambiguous
             copies.doubt = copies.doubt or original.doubt
+
+
+def _outlived(database: Database) -> bool:
+    """Whether a restore point is, or may be, younger than the database: then the record of its end is wrong."""
+    gone = database.gone_since
+    return gone is not None and any(p.taken_at is None or p.taken_at > gone + CLOCK_SKEW for p in database.points)
 
 
 def _same_region(instance: ServiceInstance, location: Location) -> bool:

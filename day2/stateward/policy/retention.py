@@ -44,6 +44,7 @@ from datetime import datetime, timedelta
 
 from stateward.api.models import BackupPolicy, Hold, PassLimits
 from stateward.policy.brake import Brake
+from stateward.policy.compliance import Compliance
 from stateward.policy.fleet import MAX_EVIDENCE_AGE, Evidence, join
 from stateward.policy.judge import Judge
 from stateward.policy.matching import Matcher
@@ -73,9 +74,12 @@ def decide(
     fleet = join(evidence, now, max_age)
     matcher = Matcher([compile_policy(policy) for policy in policies], [compile_hold(hold) for hold in holds])
     judge = Judge(matcher, now, _approved(approvals, now))
-    tally = Tally(matcher, fleet.doubts, Brake(limits or {}))
-    for database in fleet.databases:
-        tally.add(database, judge.database(database))
+    judged = [(database, judge.database(database)) for database in fleet.databases]
+    readable = [policy for policy in policies if isinstance(policy, BackupPolicy)]
+    compliance = Compliance(readable, judged, fleet.doubts, now)
+    tally = Tally(matcher, fleet.doubts, Brake(limits or {}), compliance)
+    for database, said in judged:
+        tally.add(database, said)
     for instance, subjects in fleet.unseen:
         tally.add_unseen(instance, matcher.of(subjects))
     return tally.plan(now, rules_digest(policies, holds))

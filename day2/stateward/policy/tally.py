@@ -11,6 +11,7 @@ from stateward.api.conditions import Reason
 from stateward.api.evidence import Location, RestorePoint
 from stateward.api.models import ServiceInstance, VerdictCounts
 from stateward.policy.brake import Brake
+from stateward.policy.compliance import Compliance
 from stateward.policy.fleet import Database
 from stateward.policy.judge import Judged
 from stateward.policy.matching import Matcher, Matches
@@ -37,10 +38,17 @@ Counts = Counter[Outcome]
 class Tally:
     """Collects what was judged, database by database, and makes the plan."""
 
-    def __init__(self, matcher: Matcher, doubts: Mapping[Location, VerdictReason | None], brake: Brake) -> None:
+    def __init__(
+        self,
+        matcher: Matcher,
+        doubts: Mapping[Location, VerdictReason | None],
+        brake: Brake,
+        compliance: Compliance,
+    ) -> None:
         self._matcher = matcher
         self._doubts = doubts
         self._brake = brake
+        self._compliance = compliance
         self._verdicts: list[Verdict] = []
         self._instances: dict[InstanceRef, InstanceSummary] = {}
         self._guards: dict[GuardKey, tuple[RestorePoint, ...]] = {}
@@ -197,6 +205,7 @@ class Tally:
             counts=_verdict_counts(counts),
             doubtful=doubtful,
             gone=database.gone_since is not None,
+            divergence=self._compliance.of(database, judged, instance, matches),
         )
 
 
