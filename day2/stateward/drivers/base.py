@@ -20,6 +20,11 @@ from stateward.api.models import BackendSpec
 Clock = Callable[[], datetime]
 
 
+def always() -> bool:
+    """Nothing asks the work to stop."""
+    return True
+
+
 class Capability(StrEnum):
     """What a driver can do; asking for anything else is shown as `Supported=False`."""
 
@@ -128,12 +133,15 @@ class Driver(Protocol):
         """
         ...
 
-    def delete(self, points: Sequence[RestorePoint]) -> tuple[DeleteOutcome, ...]:
+    def delete(
+        self, points: Sequence[RestorePoint], going_on: Callable[[], bool] = always
+    ) -> tuple[DeleteOutcome, ...]:
         """Delete restore points and verify that they are gone; one outcome for each, in the order of `points`.
 
         Several at once, so that checking before and verifying after cost a call per batch, not per point. Each is
         deleted only if name, `resource_id` and `taken_at` still agree; a driver may take what `refresh` has just shown
-        it for that look. Never raises for a failure on the backend."""
+        it for that look. `going_on` is asked before each, in this thread: once it is false the rest is deferred, and
+        what was asked for is still verified. Never raises for a failure on the backend."""
         ...
 
 

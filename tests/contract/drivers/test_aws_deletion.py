@@ -162,6 +162,16 @@ def test_one_denied_delete_hides_no_other(emulator: Emulator) -> None:
     assert left(emulator) == ["old-000"]
 
 
+def test_to_be_asked_to_stop_defers_the_rest_and_verifies_what_was_sent(emulator: Emulator) -> None:
+    driver, points = seed(emulator, 4)
+    answers = iter([True, True])
+    outcomes = driver.delete(points, lambda: next(answers, False))
+    assert [outcome.state for outcome in outcomes] == [DeleteState.DELETED] * 2 + [DeleteState.DEFERRED] * 2
+    assert "asked to stop" in outcomes[2].message
+    assert left(emulator) == ["old-002", "old-003"]
+    assert emulator.calls()["DeleteDBSnapshot"] == 2
+
+
 def test_throttling_defers_the_rest_at_once(emulator: Emulator) -> None:
     driver, points = seed(emulator, 5)
     emulator.fails("DeleteDBSnapshot", "Throttling", nth=2, count=100)

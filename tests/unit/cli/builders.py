@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,7 +32,7 @@ from stateward.api.models import (
 )
 from stateward.cli.cluster import Object
 from stateward.cli.exits import CommandError
-from stateward.drivers.base import Capability, Clock, DeleteOutcome, DriverFactory, SnapshotRequest
+from stateward.drivers.base import Capability, Clock, DeleteOutcome, DriverFactory, SnapshotRequest, always
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EU = Location("aws-shop", "111111111111", "eu-central-1")
@@ -162,7 +162,9 @@ class MemoryDriver:
     def take(self, request: SnapshotRequest) -> RestorePoint:
         raise AssertionError("no command takes a restore point")
 
-    def delete(self, points: Sequence[RestorePoint]) -> tuple[DeleteOutcome, ...]:
+    def delete(
+        self, points: Sequence[RestorePoint], going_on: Callable[[], bool] = always
+    ) -> tuple[DeleteOutcome, ...]:
         raise AssertionError("no command deletes a restore point")
 
 

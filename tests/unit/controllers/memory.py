@@ -6,7 +6,7 @@ told is up to the test: that a cache may be behind is the point of some of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from stateward.api.evidence import Listing, Location, RestorePoint
 from stateward.api.models import Backend, Backup, BackupPolicy, Hold, ServiceInstance
 from stateward.controllers.connections import Connection, Connections
 from stateward.controllers.kinds import Stores
-from stateward.drivers.base import Capability, DeleteOutcome, DeleteState, SnapshotRequest
+from stateward.drivers.base import Capability, DeleteOutcome, DeleteState, SnapshotRequest, always
 from stateward.runtime.client import Listing as ApiListing
 from stateward.runtime.failures import AlreadyExists, Conflict, NotFound
 from stateward.runtime.resources import Key, Resource
@@ -111,6 +111,7 @@ class Estate:
         self.points = {point.name: point for point in listing.points}
         self.location = listing.location
         self.deleted: list[str] = []
+        self.undeletable: dict[str, str] = {}
         self.taken: list[SnapshotRequest] = []
         self.refusal: Exception | None = None
         able = {Capability.OBSERVE, Capability.DELETE_RESTORE_POINT}
@@ -140,11 +141,19 @@ class Estate:
     def find(self, location: Location, name: str, resource_kind: str = "DBInstance") -> RestorePoint | None:
         return self.points.get(name)
 
-    def delete(self, points: Sequence[RestorePoint]) -> tuple[DeleteOutcome, ...]:
-        for point in points:
-            del self.points[point.name]
-            self.deleted.append(point.name)
-        return tuple(DeleteOutcome(point=point, state=DeleteState.DELETED) for point in points)
+    def delete(
+        self, points: Sequence[RestorePoint], going_on: Callable[[], bool] = always
+    ) -> tuple[DeleteOutcome, ...]:
+        return tuple(self._delete(point, going_on) for point in points)
+
+    def _delete(self, point: RestorePoint, going_on: Callable[[], bool]) -> DeleteOutcome:
+        if not going_on():
+            return DeleteOutcome(point=point, state=DeleteState.DEFERRED, message="not tried: asked to stop")
+        if point.name in self.undeletable:
+            return DeleteOutcome(point=point, state=DeleteState.FAILED, message=self.undeletable[point.name])
+        del self.points[point.name]
+        self.deleted.append(point.name)
+        return DeleteOutcome(point=point, state=DeleteState.DELETED)
 
 
 def connected(name: str, driver: Any) -> Connections:

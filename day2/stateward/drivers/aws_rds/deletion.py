@@ -6,7 +6,7 @@ For every batch of up to 100 points of one kind: one call that reads them again,
   finished manual snapshot of this account;
 - success is reported only for what was verified: absent, or being deleted by AWS;
 - one point that cannot be deleted does not hide the others; but when AWS throttles or cannot be reached, the rest is
-  deferred at once instead of being waited for one by one.
+  deferred at once instead of being waited for one by one, as it is once the caller says so.
 
 RDS deletes by name and has no conditional delete, so between look and delete lies the time of at most one batch, and
 `FRESH`.
@@ -26,7 +26,7 @@ from stateward.drivers.aws_rds.errors import NOT_FOUND, WRONG_STATE
 from stateward.drivers.aws_rds.reading import CLUSTER, Snapshot
 from stateward.drivers.aws_rds.region import Region, refused_with
 from stateward.drivers.aws_rds.snapshots import read_by_name, same, type_of
-from stateward.drivers.base import DeleteOutcome, DeleteState
+from stateward.drivers.base import DeleteOutcome, DeleteState, always
 
 VERIFY_PAUSES: Final = (0.0, 1.0, 3.0)
 """Seconds before each look at what is still there: RDS listings lag behind its deletes."""
@@ -62,12 +62,18 @@ class Batch:
     """Up to 100 points of one location, kind of database and kind of point."""
 
     def __init__(
-        self, region: Region, points: Sequence[RestorePoint], sleep: Callable[[float], None], look: Look | None = None
+        self,
+        region: Region,
+        points: Sequence[RestorePoint],
+        sleep: Callable[[float], None],
+        look: Look | None = None,
+        going_on: Callable[[], bool] = always,
     ) -> None:
         self._region = region
         self._points = points
         self._sleep = sleep
         self._fresh = look
+        self._going_on = going_on
         self._outcomes: dict[str, DeleteOutcome] = {}
 
     def run(self) -> list[DeleteOutcome]:
@@ -89,6 +95,8 @@ class Batch:
         for point in self._points:
             if stopped is not None:
                 self._conclude(point, DeleteState.DEFERRED, f"not tried: {stopped}")
+            elif not self._going_on():
+                self._conclude(point, DeleteState.DEFERRED, "not tried: the pass was asked to stop")
             elif self._may_go(point, now.get(point.name.lower())):
                 stopped = self._delete_one(point, asked)
         return asked

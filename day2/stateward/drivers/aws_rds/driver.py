@@ -19,7 +19,7 @@ from stateward.drivers.aws_rds.keys import KeyRing
 from stateward.drivers.aws_rds.reading import InUse, Snapshot
 from stateward.drivers.aws_rds.region import Region
 from stateward.drivers.aws_rds.session import PROCESS_IDENTITY, Account, AccountSession
-from stateward.drivers.base import Capability, Clock, DeleteOutcome, SnapshotRequest
+from stateward.drivers.base import Capability, Clock, DeleteOutcome, SnapshotRequest, always
 
 logger = logging.getLogger(__name__)
 
@@ -108,13 +108,16 @@ class AwsRdsDriver:
         found = snapshots.find(region, name, resource_kind)
         return self._point(region, found) if found else None
 
-    def delete(self, points: Sequence[RestorePoint]) -> tuple[DeleteOutcome, ...]:
+    def delete(
+        self, points: Sequence[RestorePoint], going_on: Callable[[], bool] = always
+    ) -> tuple[DeleteOutcome, ...]:
         """Delete and verify, see `deletion`."""
         outcomes: dict[str, DeleteOutcome] = {}
         for batch in self._batches(points):
             region = self._region(batch[0].location)
             look = self._looks.take(batch, self._clock())
-            outcomes.update((outcome.point.arn, outcome) for outcome in Batch(region, batch, self._sleep, look).run())
+            done = Batch(region, batch, self._sleep, look, going_on).run()
+            outcomes.update((outcome.point.arn, outcome) for outcome in done)
         return tuple(outcomes[point.arn] for point in points)
 
     def _region(self, location: Location) -> Region:

@@ -5,13 +5,13 @@ It lists no restore points and takes or deletes none: backups of the server belo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from stateward.api.conditions import Reason
 from stateward.api.errors import StewardError, Terminal
 from stateward.api.evidence import Instance, Listing, Location, RestorePoint
 from stateward.api.models import BackendSpec
-from stateward.drivers.base import Capability, Clock, DeleteOutcome, DeleteState, SnapshotRequest
+from stateward.drivers.base import Capability, Clock, DeleteOutcome, DeleteState, SnapshotRequest, always
 from stateward.drivers.postgres import catalogue
 from stateward.drivers.postgres.catalogue import Endpoint, Identity
 from stateward.drivers.postgres.connection import Server, credentials_of
@@ -70,7 +70,9 @@ class PostgresDriver:
         """There are none."""
         return None
 
-    def delete(self, points: Sequence[RestorePoint]) -> tuple[DeleteOutcome, ...]:
+    def delete(
+        self, points: Sequence[RestorePoint], going_on: Callable[[], bool] = always
+    ) -> tuple[DeleteOutcome, ...]:
         """Refused for each: nothing that a shared server holds is a restore point of ours."""
         return tuple(
             DeleteOutcome(point=point, state=DeleteState.FAILED, message=str(self._unsupported(f"delete {point.name}")))
