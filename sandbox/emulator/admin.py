@@ -2,6 +2,7 @@
 
     GET    healthz              {"status": "ok"}
     GET    calls                the call ledger; DELETE forgets it
+    GET    snapshots            every DB snapshot there is, as [account, region, name]
     POST   seed                 see `seeding`; answers the numbers written
     GET    faults               the active faults; POST adds one (see `calls.Fault`), DELETE clears all or ?id=N
     GET    settings             all settings; PUT changes some
@@ -44,6 +45,7 @@ class Admin:
             ("GET", "healthz"): lambda _body, _query: {"status": "ok"},
             ("GET", "calls"): lambda _body, _query: world.ledger.report(),
             ("DELETE", "calls"): lambda _body, _query: self._forget_calls(),
+            ("GET", "snapshots"): lambda _body, _query: {"snapshots": _snapshots()},
             ("POST", "seed"): lambda body, _query: {"written": self._seeder.write(body)},
             ("GET", "faults"): lambda _body, _query: {"faults": world.faults.report()},
             ("POST", "faults"): lambda body, _query: dataclasses.asdict(world.faults.add(body)),
@@ -103,6 +105,15 @@ class Admin:
                 if query.get("region", region) == region
             )
         }
+
+
+def _snapshots() -> list[tuple[str, str, str]]:
+    return [
+        (account, region, snapshot.db_snapshot_identifier)
+        for account, regions in list(rds_backends.items())
+        for region, backend in list(regions.items())
+        for snapshot in backend.database_snapshots.values()
+    ]
 
 
 def _answer(start_response: Any, status: str, body: Answer) -> Iterable[bytes]:

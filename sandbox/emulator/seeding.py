@@ -6,12 +6,14 @@ The JSON form, all times RFC 3339, all tags plain objects:
                     "automatedSnapshots", "managedByAwsBackup", <any parameter of CreateDBInstance in snake_case>}],
      "clusters":  [{"account", "region", "identifier", "createdAt", "tags", "managedByAwsBackup",
                     <any parameter of CreateDBCluster in snake_case>}],
-     "snapshots": [{"account", "region", "identifier", "instance" or "resourceId", "createdAt", "originalCreatedAt",
-                    "type", "status", "tags", "sharedWith", "encryptedWith"}],
-     "clusterSnapshots": [{"account", "region", "identifier", "cluster", "createdAt", "type", "status", "tags",
-                    "sharedWith"}],
+     "snapshots": [{"account", "region", "identifier", "instance" or "resourceId" or "copyOf", "createdAt",
+                    "originalCreatedAt", "type", "status", "tags", "sharedWith", "encryptedWith"}],
+     "clusterSnapshots": [{"account", "region", "identifier", "cluster" or "copyOf", "createdAt", "type", "status",
+                    "tags", "sharedWith"}],
      "keys":      [{"account", "region", "alias", "state"}],
      "subnets":   [{"account", "region", "id"}]}   in the default VPC, one availability zone after the other
+
+`copyOf` is the ARN of a snapshot of another region or account, maybe seeded just before; a copy is as old as that.
 
 Invariants: an entry that names something unknown is refused with its index and its name, and the entries before it
 stay; nothing here can be reached through an AWS operation. A `deleted` instance leaves snapshots only.
@@ -26,6 +28,7 @@ from moto.ec2.models import ec2_backends
 from moto.kms.models import kms_backends
 from moto.rds.models import DBCluster, DBClusterSnapshot, DBInstance, DBSnapshot, rds_backends
 
+from sandbox.emulator.corrections.copies import copied_from
 from sandbox.emulator.corrections.identity import resource_id
 from sandbox.emulator.corrections.modification import check_retention
 from sandbox.emulator.world import World
@@ -60,6 +63,7 @@ class Seeder:
     def __init__(self, world: World) -> None:
         self._world = world
         self._gone: dict[tuple[str, str, str], Any] = {}
+        self._live: dict[tuple[str, str, str], Any] = {}
 
     def write(self, document: dict[str, Any]) -> dict[str, int]:
         """Writes all lists of the document and returns how many entries of each; raises `SeedError`."""
@@ -144,6 +148,7 @@ class Seeder:
             self._gone[account, region, instance.dbi_resource_id] = instance
         else:
             backend.databases[name] = instance
+            self._live[account, region, instance.dbi_resource_id] = instance
 
     def _cluster(self, entry: dict[str, Any]) -> None:
         account, region, name = entry.pop("account"), entry.pop("region"), entry.pop("identifier")
@@ -165,7 +170,10 @@ class Seeder:
         backend: Any = rds_backends[account][region]
         if name in backend.database_snapshots:
             raise PresentError(f"there is a snapshot {name} in {account}/{region} already")
-        if "instance" in entry:
+        source = copied_from(entry["copyOf"], DBSnapshot) if "copyOf" in entry else None
+        if source is not None:
+            database = source.database
+        elif "instance" in entry:
             database = backend.databases[entry["instance"]]
         else:
             database = self._by_resource_id(backend, entry["resourceId"])
@@ -176,7 +184,10 @@ class Seeder:
         snapshot: Any = DBSnapshot(
             backend, database, name, entry.get("type", "manual"), _tags(entry.get("tags", {})), kms_key_id=key
         )
-        _back_date(snapshot, _time(entry.get("createdAt")), _time(entry.get("originalCreatedAt")))
+        original = source.original_snapshot_create_time if source is not None else None
+        _back_date(snapshot, _time(entry.get("createdAt")), _time(entry.get("originalCreatedAt")) or original)
+        if source is not None:
+            snapshot.source_db_snapshot_identifier, snapshot.source_region = source.arn, source.region
         snapshot.status = entry.get("status", "available")
         snapshot.attributes["restore"] = list(entry.get("sharedWith", []))
         backend.database_snapshots[name] = snapshot
@@ -186,22 +197,29 @@ class Seeder:
         name = entry["identifier"]
         if name in backend.cluster_snapshots:
             raise PresentError(f"there is a cluster snapshot {name} already")
+        source = copied_from(entry["copyOf"], DBClusterSnapshot) if "copyOf" in entry else None
         snapshot: Any = DBClusterSnapshot(
             backend,
-            backend.clusters[entry["cluster"]],
+            source.cluster if source is not None else backend.clusters[entry["cluster"]],
             name,
             entry.get("type", "manual"),
             _tags(entry.get("tags", {})),
         )
         snapshot.created = _time(entry.get("createdAt")) or snapshot.created
+        if source is not None:
+            snapshot.source_db_cluster_snapshot_arn = source.arn
         snapshot.status = entry.get("status", "available")
         snapshot.attributes["restore"] = list(entry.get("sharedWith", []))
         backend.cluster_snapshots[name] = snapshot
 
     def _by_resource_id(self, backend: Any, wanted: str) -> Any:
-        gone = self._gone.get((backend.account_id, backend.region_name, wanted))
+        key = (backend.account_id, backend.region_name, wanted)
+        gone = self._gone.get(key)
         if gone is not None:
             return gone
+        seeded = self._live.get(key)
+        if seeded is not None and backend.databases.get(seeded.db_instance_identifier) is seeded:
+            return seeded
         for instance in backend.databases.values():
             if instance.dbi_resource_id == wanted:
                 return instance

@@ -27,6 +27,20 @@ def test_the_ledger_counts_calls_by_account_region_and_operation(emulator: Emula
     assert (report["total"], report["errors"]) == (4, 1)
 
 
+def test_what_is_left_can_be_seen_without_a_call(emulator: Emulator, region: str) -> None:
+    here = {"account": ONE, "region": region}
+    emulator.ask("POST", "seed", {
+        "instances": [here | {"identifier": "left", "resourceId": "db-LEFT"},
+                      here | {"identifier": "left-behind", "resourceId": "db-GONE", "deleted": True}],
+        "snapshots": [here | {"identifier": "of-left", "resourceId": "db-LEFT"},
+                      here | {"identifier": "of-gone", "resourceId": "db-GONE"}],
+    })  # fmt: skip
+    emulator.ask("DELETE", "calls")
+    seen = emulator.ask("GET", "snapshots")["snapshots"]
+    assert {name for account, place, name in seen if (account, place) == (ONE, region)} >= {"of-left", "of-gone"}
+    assert emulator.ask("GET", "calls")["total"] == 0
+
+
 def test_calls_beyond_the_bucket_are_throttled_per_account_and_region(
     emulator: Emulator, rds: Any, region: str
 ) -> None:
