@@ -1,0 +1,1 @@
+"""Stateward without a cluster: accounts and policies from files, the same decision, the same drivers, its own state."""

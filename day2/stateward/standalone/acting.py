@@ -1,0 +1,164 @@
+"""Carries out what a plan lets go at one location: look again, write down, delete, verify, write down.
+
+Invariants:
+- which points, in which batches, and what a second look forbids is decided by `workflows`, exactly as in a cluster;
+- the intent is in the journal before a delete is sent, the outcome after it was verified; where the journal cannot be
+  written nothing is deleted;
+- with an order (a plan file) nothing outside it is touched;
+- a batch that fails defers its own points and stops no other location. Killed anywhere, the next run decides anew on
+  what is there and says in the journal what became of the open intents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from stateward.api.errors import StewardError
+from stateward.api.evidence import Listing, Location, RestorePoint
+from stateward.drivers.base import Clock, Driver
+from stateward.policy.fleet import PointKey
+from stateward.policy.plan import Plan, PointIdentity, Verdict, identity_of
+from stateward.runtime.journal import Event, Record
+from stateward.standalone.documents import BadInput
+from stateward.standalone.state import AccountState
+from stateward.workflows import enforcement
+from stateward.workflows.enforcement import DeleteBatch, Result, ResultState, point_key
+
+NOT_ORDERED = Result(ResultState.DEFERRED, "it is not in the plan file")
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What all passes of one run share."""
+
+    name: str
+    """Host, process and a random part; the journal's `by`."""
+    clock: Clock
+    rules_now: Callable[[], str]
+    """Digest of the policies and holds as they are now. Raises `BadInput`."""
+    order: str = ""
+    """Digest of the plan file that is carried out; empty when policies enforce by themselves."""
+    done: Callable[[int], None] = lambda _points: None
+    """Told how many points were settled, for whoever watches."""
+
+
+def carry_out(
+    run: Run,
+    plan: Plan,
+    location: Location,
+    driver: Driver,
+    state: AccountState,
+    ordered: Collection[PointIdentity] | None = None,
+) -> dict[PointKey, Result]:
+    """One pass over one location; what became of each point that was due. `ordered` limits it to these points."""
+    due = plan.deletions(location)
+    results = {point_key(verdict.point): NOT_ORDERED for verdict in due if not _is_ordered(verdict, ordered)}
+    left_out = set(results)
+    pass_id = plan.pass_id([location])
+    status = None
+    while len(results) < len(due):
+        step = enforcement.step(status, plan, [location], results, run.clock())
+        status = step.status
+        if not step.actions:
+            break
+        for batch in step.actions:
+            settled = _batch(run, plan, pass_id, batch, driver, state)
+            results |= settled
+            run.done(len(settled))
+    return {key: result for key, result in results.items() if key not in left_out}
+
+
+def _is_ordered(verdict: Verdict, ordered: Collection[PointIdentity] | None) -> bool:
+    return ordered is None or identity_of(verdict.point) in ordered
+
+
+def _batch(
+    run: Run, plan: Plan, pass_id: str, batch: DeleteBatch, driver: Driver, state: AccountState
+) -> dict[PointKey, Result]:
+    """Never raises for what the backend or the disk does: what cannot be read or written down is not deleted."""
+    by_key = {point_key(verdict.point): verdict for verdict in batch.verdicts}
+    try:
+        refreshed = driver.refresh(batch.candidates, batch.guards)
+        rules = run.rules_now()
+    except StewardError as error:
+        return _all(by_key, f"it could not be read again: {error}")
+    except BadInput as error:
+        return _all(by_key, f"the policies or holds have changed and cannot be used any more: {error.faults[0]}")
+    rechecked = enforcement.recheck(plan, batch, refreshed, rules, run.clock())
+    settled = dict(rechecked.settled)
+    going = rechecked.delete
+    try:
+        state.append([_record(run, plan, pass_id, by_key[point_key(point)], Event.INTENT) for point in going])
+    except StewardError as error:
+        return settled | _all([point_key(point) for point in going], str(error))
+    outcomes = driver.delete(going) if going else ()
+    settled |= {point_key(one.point): Result(ResultState(one.state.value), one.message) for one in outcomes}
+    written = [_record(run, plan, pass_id, verdict, Event.OUTCOME, settled[key]) for key, verdict in by_key.items()]
+    try:
+        state.append(written)
+    except StewardError as error:
+        unsaid = f"its outcome could not be written down: {error}"
+        settled |= {key: Result(one.state, _joined(one.message, unsaid)) for key, one in settled.items()}
+    return settled
+
+
+def _all(keys: Iterable[PointKey], message: str) -> dict[PointKey, Result]:
+    return dict.fromkeys(keys, Result(ResultState.DEFERRED, message))
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def _record(run: Run, plan: Plan, pass_id: str, verdict: Verdict, event: Event, result: Result | None = None) -> Record:
+    point = verdict.point
+    return Record(
+        time=run.clock(),
+        event=event,
+        by=run.name,
+        pass_id=pass_id,
+        plan=run.order or plan.digest,
+        backend=point.location.backend,
+        account=point.location.account,
+        region=point.location.region,
+        restore_point=point.name,
+        resource_kind=point.resource_kind,
+        resource_id=point.resource_id,
+        taken_at=point.taken_at,
+        arn=point.arn,
+        service_instance="/".join(verdict.instance or ()),
+        policies=tuple(verdict.policies),
+        reasons=tuple(f"{reason.code}={reason.source}" for reason in verdict.reasons),
+        approved_by=verdict.approved_by,
+        outcome=result.state.value if result else "",
+        detail=result.message if result else "",
+    )
+
+
+def settle(open_: Sequence[Record], listings: Sequence[Listing], run: str, now: datetime) -> list[Record]:
+    """What became of the intents that a run left open when it died, as far as complete listings tell."""
+    seen: dict[tuple[str, str], dict[tuple[str, str, str], RestorePoint]] = {
+        (listing.location.account, listing.location.region): {
+            (point.resource_kind, point.name, point.resource_id): point for point in listing.points
+        }
+        for listing in listings
+        if listing.complete
+    }
+    settled = []
+    for record in open_:
+        points = seen.get((record.account, record.region))
+        if points is None:
+            continue
+        found = points.get((record.resource_kind, record.restore_point, record.resource_id))
+        there = found is not None and found.taken_at == record.taken_at
+        outcome, detail = (
+            ("Deferred", "the run was interrupted before its delete; it is decided on again")
+            if there
+            else ("Deleted", "the run was interrupted; afterwards it was gone")
+        )
+        settled.append(
+            msgspec.structs.replace(record, time=now, event=Event.OUTCOME, by=run, outcome=outcome, detail=detail)
+        )
+    return settled
