@@ -34,6 +34,7 @@ class Settings:
     restorable_lag_seconds: float = 300.0
     snapshot_quota: int = 10_000
     copies_in_flight: int = 20
+    cluster_copies_in_flight: int = 5
     throttle: bool = False
     throttle_burst: float = 300.0
     throttle_rate: float = 12.0

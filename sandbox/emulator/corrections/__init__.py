@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sandbox.emulator.corrections import (
     automated_backups,
+    copies,
     gate,
     groups,
     identity,
@@ -28,6 +29,7 @@ def apply(world: World) -> None:
     identity.apply(world)
     lifecycle.apply(world)
     snapshots.apply(world)
+    copies.apply(world)
     modification.apply(world)
     restore.apply(world)
     automated_backups.apply(world)

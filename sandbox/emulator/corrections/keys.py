@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.kms.models import kms_backends
+from moto.kms.models import KmsBackend, kms_backends
 from moto.rds.exceptions import KMSKeyNotAccessibleFault
 from moto.rds.models import DBCluster, DBInstance, MasterUserSecret
 
@@ -18,6 +18,7 @@ def apply(world: World) -> None:
     instances_are_encrypted_with_real_keys()
     clusters_are_encrypted_with_real_keys()
     managed_secret_names_the_key()
+    default_keys_belong_to_aws()
 
 
 def enabled_key(account: str, region: str, key_id: str) -> str:
@@ -38,6 +39,13 @@ def enabled_key(account: str, region: str, key_id: str) -> str:
     if key.key_state != "Enabled":
         raise KMSKeyNotAccessibleFault(key_id)
     return str(key.arn)
+
+
+def belongs_to_aws(arn: str) -> bool:
+    """Whether a key is the default one that AWS made for a service of the account."""
+    _, _, _, region, account, path = arn.split(":", 5)
+    key = kms_backends[account][region].keys.get(path.removeprefix("key/"))
+    return key is not None and key.key_manager == "AWS"
 
 
 def instances_are_encrypted_with_real_keys() -> None:
@@ -78,3 +86,17 @@ def managed_secret_names_the_key() -> None:
             original(self, resource, kms_key_id or "alias/aws/secretsmanager")
 
         return init
+
+
+def default_keys_belong_to_aws() -> None:
+    """KMS: the manager of a service's default key is `AWS`. moto: `CUSTOMER`, as of every key."""
+
+    @correct(KmsBackend, "_generate_default_keys")
+    def _(original: Method) -> Method:
+        def generate(self: Any, alias_name: str) -> str | None:
+            key_id: str | None = original(self, alias_name)
+            if key_id is not None:
+                self.keys[key_id].key_manager = "AWS"
+            return key_id
+
+        return generate

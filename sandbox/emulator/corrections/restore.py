@@ -17,9 +17,9 @@ from moto.rds.exceptions import (
 from moto.rds.models import DBSnapshot, RDSBackend
 
 from sandbox.emulator.corrections import automated_backups
+from sandbox.emulator.corrections.copies import readable_snapshot
 from sandbox.emulator.corrections.keys import enabled_key
 from sandbox.emulator.corrections.replacing import Method, correct
-from sandbox.emulator.corrections.snapshots import readable_snapshot
 from sandbox.emulator.world import World
 
 _NOT_INHERITED = {

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
-from .conftest import ONE, TWO, Emulator, eventually, refused, wait_for_instance, wait_for_snapshot
+from .conftest import ONE, Emulator, eventually, refused, wait_for_instance, wait_for_snapshot
 
 
 def take(rds: Any, instance: str, snapshot: str, **parameters: Any) -> dict[str, Any]:
@@ -53,66 +52,11 @@ def test_a_deleted_snapshot_is_gone(rds: Any, make: Callable[..., Any], name: st
     assert refused(lambda: rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-s")) == "DBSnapshotNotFound"
 
 
-def test_a_copy_is_as_old_as_its_original(emulator: Emulator, rds: Any, region: str, name: str) -> None:
-    emulator.ask("POST", "seed", {
-        "instances": [{"account": ONE, "region": region, "identifier": name}],
-        "snapshots": [{"account": ONE, "region": region, "identifier": f"{name}-s", "instance": name,
-                       "createdAt": "2024-02-03T04:05:06Z"}],
-    })  # fmt: skip
-    rds.copy_db_snapshot(SourceDBSnapshotIdentifier=f"{name}-s", TargetDBSnapshotIdentifier=f"{name}-c")
-    copied, source = wait_for_snapshot(rds, f"{name}-c"), wait_for_snapshot(rds, f"{name}-s")
-    assert copied["OriginalSnapshotCreateTime"] == datetime(2024, 2, 3, 4, 5, 6, tzinfo=UTC)
-    assert copied["SnapshotCreateTime"].year > 2024
-    assert copied["SourceDBSnapshotIdentifier"] == source["DBSnapshotArn"]
-    assert copied["DbiResourceId"] == source["DbiResourceId"]
-
-
-def test_deleting_the_source_kills_a_copy_in_progress(
-    emulator: Emulator, rds: Any, make: Callable[..., Any], name: str
-) -> None:
-    make(name)
-    take(rds, name, f"{name}-s")
-    emulator.ask("PUT", "settings", {"snapshot_seconds": 30.0})
-    rds.copy_db_snapshot(SourceDBSnapshotIdentifier=f"{name}-s", TargetDBSnapshotIdentifier=f"{name}-c")
-    rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-s")
-    assert rds.describe_db_snapshots(DBSnapshotIdentifier=f"{name}-c")["DBSnapshots"][0]["Status"] == "failed"
-
-
-def test_copies_in_flight_are_capped(emulator: Emulator, rds: Any, make: Callable[..., Any], name: str) -> None:
-    make(name)
-    take(rds, name, f"{name}-s")
-    emulator.ask("PUT", "settings", {"snapshot_seconds": 30.0, "copies_in_flight": 1})
-    rds.copy_db_snapshot(SourceDBSnapshotIdentifier=f"{name}-s", TargetDBSnapshotIdentifier=f"{name}-c1")
-    second = {"SourceDBSnapshotIdentifier": f"{name}-s", "TargetDBSnapshotIdentifier": f"{name}-c2"}
-    assert refused(lambda: rds.copy_db_snapshot(**second)) == "SnapshotQuotaExceeded"
-
-
 def test_manual_snapshots_are_capped(emulator: Emulator, rds: Any, make: Callable[..., Any], name: str) -> None:
     make(name)
     emulator.ask("PUT", "settings", {"snapshot_quota": 0})
     snapshot = {"DBInstanceIdentifier": name, "DBSnapshotIdentifier": f"{name}-s"}
     assert refused(lambda: rds.create_db_snapshot(**snapshot)) == "SnapshotQuotaExceeded"
-
-
-def test_a_shared_snapshot_is_used_from_its_owners_account(
-    emulator: Emulator, rds: Any, make: Callable[..., Any], region: str, name: str
-) -> None:
-    make(name)
-    arn = take(rds, name, f"{name}-s")["DBSnapshotArn"]
-    other = emulator.client("rds", TWO, region)
-    copy = {"SourceDBSnapshotIdentifier": arn, "TargetDBSnapshotIdentifier": f"{name}-copy"}
-    assert refused(lambda: other.copy_db_snapshot(**copy)) == "DBSnapshotNotFound"
-
-    rds.modify_db_snapshot_attribute(DBSnapshotIdentifier=f"{name}-s", AttributeName="restore", ValuesToAdd=[TWO])
-    assert arn in [s["DBSnapshotArn"] for s in other.describe_db_snapshots(SnapshotType="shared")["DBSnapshots"]]
-    assert arn not in [s["DBSnapshotArn"] for s in other.describe_db_snapshots()["DBSnapshots"]]
-    assert other.describe_db_snapshots(DBSnapshotIdentifier=arn)["DBSnapshots"][0]["DBSnapshotArn"] == arn
-    other.copy_db_snapshot(**copy)
-    assert wait_for_snapshot(other, f"{name}-copy")["SourceDBSnapshotIdentifier"] == arn
-    other.restore_db_instance_from_db_snapshot(DBInstanceIdentifier=f"{name}-r", DBSnapshotIdentifier=arn)
-    assert wait_for_instance(other, f"{name}-r")["DBInstanceArn"].split(":")[4] == TWO
-    attributes = rds.describe_db_snapshot_attributes(DBSnapshotIdentifier=f"{name}-s")["DBSnapshotAttributesResult"]
-    assert attributes["DBSnapshotAttributes"] == [{"AttributeName": "restore", "AttributeValues": [TWO]}]
 
 
 def test_an_encrypted_snapshot_cannot_be_public(rds: Any, make: Callable[..., Any], name: str) -> None:
@@ -146,21 +90,6 @@ def test_encryption_without_a_key_uses_the_default_key_of_rds(
     instance = make(name, StorageEncrypted=True)
     described = emulator.client("kms", ONE, region).describe_key(KeyId="alias/aws/rds")["KeyMetadata"]
     assert (instance["KmsKeyId"], described["KeyState"]) == (described["Arn"], "Enabled")
-
-
-def test_an_encrypted_copy_across_regions_needs_a_local_key(
-    emulator: Emulator, rds: Any, make: Callable[..., Any], region: str, name: str
-) -> None:
-    make(name, StorageEncrypted=True)
-    arn = take(rds, name, f"{name}-s")["DBSnapshotArn"]
-    elsewhere = "eu-south-1"
-    far = emulator.client("rds", ONE, elsewhere)
-    key = emulator.client("kms", ONE, elsewhere).create_key()["KeyMetadata"]["Arn"]
-    copy = {"SourceDBSnapshotIdentifier": arn, "TargetDBSnapshotIdentifier": f"{name}-c", "SourceRegion": region}
-    assert refused(lambda: far.copy_db_snapshot(**copy)) == "KMSKeyNotAccessibleFault"
-    far.copy_db_snapshot(**copy, KmsKeyId=key)
-    copied = wait_for_snapshot(far, f"{name}-c")
-    assert (copied["KmsKeyId"], copied["SourceRegion"]) == (key, region)
 
 
 def test_cluster_snapshots_obey_the_same_rules(rds: Any, name: str) -> None:
