@@ -3,7 +3,7 @@
 Invariants:
 - `initialized` and `resourceID` never go back: the composition function relies on them to create nothing twice;
 - what could not be read changes nothing that was read before, except that it says so where nothing was known;
-- `protection` is taken from a plan made of a complete listing; otherwise the one in the status stays.
+- `protection` and `divergence` are taken from a plan made of a complete listing; otherwise those in the status stay.
 Deleting a ServiceInstance touches nothing on the backend: this controller has no way to.
 """
 
@@ -23,6 +23,7 @@ from stateward.controllers.inventory import Inventory, View
 from stateward.controllers.kinds import Stores
 from stateward.drivers.base import Clock
 from stateward.policy.plan import InstanceSummary, Plan
+from stateward.policy.rollup import Standing, standing_of
 from stateward.runtime.conditions import find_condition, set_condition
 from stateward.runtime.controller import Result
 from stateward.runtime.resources import Key
@@ -31,6 +32,8 @@ from stateward.runtime.store import Change
 
 GONE = "deleted"
 """State of a database that was there and is not any more."""
+SAID = 4
+"""Divergences that the message of a condition names; the status lists them all."""
 
 
 class ServiceInstanceReconciler:
@@ -105,12 +108,34 @@ def describe(
     if summary is not None and (summary.current or find_condition(conditions, ConditionType.PROTECTED) is None):
         protected = summary.protected, summary.reason, summary.message
         conditions = _set(conditions, service, now, ConditionType.PROTECTED, *protected)
+    if summary is not None and (summary.current or find_condition(conditions, ConditionType.COMPLIANT) is None):
+        status = msgspec.structs.replace(status, divergence=summary.divergence)
+        conditions = _set(conditions, service, now, ConditionType.COMPLIANT, *compliance(summary))
     if support is not None:
         verdict = TRUE if support.supported else FALSE
         conditions = _set(conditions, service, now, ConditionType.SUPPORTED, verdict, support.reason, support.message)
     return msgspec.structs.replace(
         status, protection=_protection(before.protection, summary, next_backup), conditions=conditions
     )
+
+
+def compliance(summary: InstanceSummary) -> tuple[str, Reason, str]:
+    """Status, reason and message of the condition Compliant."""
+    match standing_of(summary):
+        case Standing.GONE:
+            return UNKNOWN, Reason.NOT_FOUND, "the database is gone; nothing is asked of it but to keep what is left"
+        case Standing.DIVERGENT:
+            said = [f"{one.code}: asked {one.asked}, is {one.actual}" for one in summary.divergence[:SAID]]
+            more = [f"and {len(summary.divergence) - SAID} more"] if len(summary.divergence) > SAID else []
+            return FALSE, Reason.DIVERGES, f"{'; '.join([*said, *more])}. See status.divergence"
+        case Standing.COMPLIANT:
+            return TRUE, Reason.COMPLIANT, Reason.COMPLIANT.description
+    if summary.ambiguous:
+        return UNKNOWN, Reason.IDENTITY_CHANGED, "several claim to be this database; until one does, nothing is said"
+    if not summary.current:
+        return UNKNOWN, Reason.INCOMPLETE, "its backend has not been listed completely yet"
+    who = ", ".join(summary.doubtful)
+    return UNKNOWN, Reason.POLICY_UNDECIDED, f"nothing diverges for sure, but policy {who} may match besides"
 
 
 def _observed(before: ServiceInstanceStatus, sighting: Sighting) -> ServiceInstanceStatus:

@@ -180,6 +180,8 @@ class InstanceSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Policies of which nobody can tell whether they match."""
     gone: bool = False
     """The database does not exist any more; its restore points do."""
+    ambiguous: bool = False
+    """Several ServiceInstances, or several databases, claim its resource ID, so nothing can be said of it."""
     divergence: tuple[Divergence, ...] = ()
     """What the matching policies ask against what is; nothing while not `current`."""
 

@@ -91,7 +91,8 @@ def cases(draw: st.DrawFn) -> Case:
     )
     of = tuple(draw(points(index)) for index in range(draw(st.integers(0, 5))))
     asked = {one.metadata.name: one for one in draw(st.lists(policies(), max_size=3))}
-    copies = draw(st.sampled_from([{}, {PLACE: None}, {PLACE: ()}, {PLACE: (a_point("copy", age=days(8)),)}]))
+    seen: list[dict[str, tuple[RestorePoint, ...] | None]] = [{}, {PLACE: None}, {PLACE: ()}]
+    copies = draw(st.sampled_from([*seen, {PLACE: (a_point("copy", age=days(8)),)}]))
     return Case(
         live=live,
         service=a_service_instance(live, environment=draw(st.sampled_from(["", "production"]))),
