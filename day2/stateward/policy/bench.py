@@ -6,10 +6,8 @@ the backend's own, unsettled, shared, of nobody), then what could not be read, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-
-import msgspec
 
 from stateward.api.durations import format_duration
 from stateward.api.evidence import PointKind, RestorePoint
@@ -53,12 +51,42 @@ class Court:
         return self._approved.get(identity, "") if identity else ""
 
 
-class _Seat(msgspec.Struct, frozen=True):
-    """One matching policy with its rules at this place."""
+Covered = Callable[[CompiledPolicy], tuple[RestorePoint, ...]]
+"""The restorable points that a policy matches."""
 
-    policy: CompiledPolicy
-    keepers: Keepers
-    standing: Standing
+
+class _Seat:
+    """One matching policy with its rules at this place, and what it counts."""
+
+    __slots__ = ("_floor", "_proved_floor", "_restorable", "keepers", "policy", "standing")
+
+    def __init__(
+        self, policy: CompiledPolicy, keepers: Keepers, restorable: tuple[RestorePoint, ...], now: datetime
+    ) -> None:
+        self.policy = policy
+        self.keepers = keepers
+        self._restorable = restorable
+        manual = _newest_first(point for point in restorable if point.kind is PointKind.MANUAL)
+        self.standing = Standing(keepers, manual, now)
+        self._floor = edge(_newest_first(restorable), policy.floor)
+        proved = _newest_first(point for point in restorable if point.verified_at is not None)
+        self._proved_floor = edge(proved, policy.floor_verified) if policy.floor_verified else NEVER
+
+    def floors(self, taken: datetime) -> bool:
+        """Whether its floor keeps a restorable point of this time."""
+        return self._floor is None or taken >= self._floor
+
+    def floors_proved(self, point: RestorePoint, taken: datetime) -> bool:
+        """Whether its floor of proved points keeps this one."""
+        return point.verified_at is not None and (self._proved_floor is None or taken >= self._proved_floor)
+
+    def guards(self) -> tuple[RestorePoint, ...]:
+        """The points that its floors count on."""
+        return tuple(
+            point
+            for point in self._restorable
+            if (at := point.taken_at) is not None and (self.floors(at) or self.floors_proved(point, at))
+        )
 
 
 class Bench:
@@ -69,11 +97,10 @@ class Bench:
         court: Court,
         database: Database,
         matches: Sequence[tuple[ServiceInstance, Matches]],
-        restorable: Sequence[RestorePoint],
+        covered: Covered,
     ) -> None:
         self._court = court
         self._database = database
-        self._restorable = restorable
         retaining = matches[0][1].retaining if len(matches) == 1 else ()
         self._doubtful = tuple(reason for _, found in matches for _, reason in found.doubtful)
         self._owner: InstanceRef | None = None
@@ -83,19 +110,11 @@ class Bench:
         self._names = tuple(policy.name for policy in retaining)
         self._held = self._database_holds(matches)
         self._obstacle = self._owner_obstacle()
-        manual = _newest_first(point for point in restorable if point.kind is PointKind.MANUAL)
         self._seats = tuple(
-            _Seat(policy, keepers, Standing(keepers, manual, court.now))
+            _Seat(policy, policy.keepers_at(database.location, database.source), covered(policy), court.now)
             for policy in retaining
-            for keepers in (policy.keepers_at(database.location, database.source),)
         )
         self._outliving = self._outlives()
-        self._guard = max(self._seats, key=lambda seat: seat.policy.floor, default=None)
-        self._floor = edge(_newest_first(restorable), self._guard.policy.floor) if self._guard else None
-        proved = _newest_first(point for point in restorable if point.verified_at is not None)
-        self._witness = max(self._seats, key=lambda seat: seat.policy.floor_verified, default=None)
-        wanted = self._witness.policy.floor_verified if self._witness else 0
-        self._proved_floor = edge(proved, wanted) if wanted else NEVER
         self._let_go = tuple(self._reason(Code.LET_GO, seat) for seat in self._seats)
         self._audit = tuple(self._reason(Code.AUDIT_MODE, seat) for seat in self._seats if not seat.policy.approvable)
         self._asking = tuple(
@@ -106,7 +125,7 @@ class Bench:
 
     def guards(self) -> tuple[RestorePoint, ...]:
         """The points that the floors count on."""
-        return tuple(point for point in self._restorable if self._floors(point))
+        return tuple(point for seat in self._seats for point in seat.guards())
 
     def verdict(self, point: RestorePoint) -> Verdict:
         """Outcome and reasons for one point."""
@@ -137,7 +156,7 @@ class Bench:
             return self._say(point, Outcome.UNKNOWN, *self._doubtful)
         if not self._seats:
             return self._say(point, Outcome.KEEP, _of_point(Code.NO_POLICY))
-        floors = self._floors(point)
+        floors = self._floors(point, taken)
         if floors:
             return self._kept(point, Outcome.FLOOR, [*floors, *self._let_go], taken)
         approvable = not self._audit
@@ -164,16 +183,15 @@ class Bench:
         )
         return self._say(point, Outcome.CONFLICTED if overdue else outcome, *reasons, *overdue)
 
-    def _floors(self, point: RestorePoint) -> list[VerdictReason]:
-        """The floors that keep a point."""
-        taken, reasons = point.taken_at, []
-        if taken is None:
-            return []
-        if self._guard is not None and (self._floor is None or taken >= self._floor):
-            reasons.append(self._reason(Code.FLOOR, self._guard))
-        proved = point.verified_at is not None and (self._proved_floor is None or taken >= self._proved_floor)
-        if self._witness is not None and proved:
-            reasons.append(self._reason(Code.VERIFIED_FLOOR, self._witness))
+    def _floors(self, point: RestorePoint, taken: datetime) -> list[VerdictReason]:
+        """The highest floor of each sort that keeps a point."""
+        keeping = [seat for seat in self._seats if seat.floors(taken)]
+        proving = [seat for seat in self._seats if seat.floors_proved(point, taken)]
+        reasons = []
+        if keeping:
+            reasons.append(self._reason(Code.FLOOR, max(keeping, key=lambda seat: seat.policy.floor)))
+        if proving:
+            reasons.append(self._reason(Code.VERIFIED_FLOOR, max(proving, key=lambda s: s.policy.floor_verified)))
         return reasons
 
     def _outlives(self) -> tuple[VerdictReason, ...]:

@@ -7,6 +7,7 @@ would let the rest go. Once the approved part is gone, the rest is a pass of its
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -50,9 +51,10 @@ class Brake:
         if not judged.matches:
             return
         instance, matches = judged.matches[0]
-        for policy in matches.retaining:
-            self._policies[policy.name] = policy
-            _add(self._of_policy.setdefault((at, policy.name), _Load()), due, points)
+        self._policies.update((policy.name, policy) for policy in matches.retaining)
+        for (names, deletable), number in Counter((v.policies, v.deletable) for v in judged.verdicts).items():
+            for name in names:
+                _add(self._of_policy.setdefault((at, name), _Load()), number if deletable else 0, number)
         if due:
             self._weigh_instance(at, (instance.metadata.namespace, instance.metadata.name), matches, due, points)
 

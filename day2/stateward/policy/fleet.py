@@ -188,7 +188,10 @@ class _Owners:
         if not resource_id or status is None or status.gone_since is None or resource_id in self._live:
             return False
         region, backend = status.region or instance.spec.region, instance.spec.backend_ref.name
-        places = [at for at in self._doubts if at.backend == backend and at.region == region]
+        account = status.account_id
+        places = [
+            at for at in self._doubts if at.backend == backend and at.region == region and account in ("", at.account)
+        ]
         if len(places) != 1:
             return False
         key = (places[0], resource_id, None)

@@ -155,14 +155,13 @@ class Tally:
         )
 
     def _count_policies(self, location: Location, judged: Judged, counts: Counts) -> None:
-        due = sum(verdict.deletable for verdict in judged.verdicts)
-        unapproved = sum(verdict.deletable and not verdict.approved_by for verdict in judged.verdicts)
-        audited = sum(verdict.outcome is Outcome.EXPIRE and not verdict.approvable for verdict in judged.verdicts)
+        for verdict in judged.verdicts:
+            for name in verdict.policies:
+                self._policy_due[name][location] += verdict.deletable
+                self._unapproved[name][location] += verdict.deletable and not verdict.approved_by
+                self._audit_only[name] += verdict.outcome is Outcome.EXPIRE and not verdict.approvable
         for name in {policy.name for _, matches in judged.matches for policy in matches.policies}:
             self._of_policy[name] += counts
-            self._policy_due[name][location] += due
-            self._unapproved[name][location] += unapproved
-            self._audit_only[name] += audited
 
     def _note_conflict(self, verdict: Verdict) -> None:
         if verdict.outcome is not Outcome.CONFLICTED:
@@ -205,6 +204,7 @@ class Tally:
             counts=_verdict_counts(counts),
             doubtful=doubtful,
             gone=database.gone_since is not None,
+            ambiguous=database.ambiguous,
             divergence=self._compliance.of(database, judged, instance, matches),
         )
 
