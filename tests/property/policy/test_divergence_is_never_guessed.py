@@ -91,15 +91,15 @@ def cases(draw: st.DrawFn) -> Case:
     )
     of = tuple(draw(points(index)) for index in range(draw(st.integers(0, 5))))
     asked = {one.metadata.name: one for one in draw(st.lists(policies(), max_size=3))}
-    seen: list[dict[str, tuple[RestorePoint, ...] | None]] = [{}, {PLACE: None}, {PLACE: ()}]
-    copies = draw(st.sampled_from([*seen, {PLACE: (a_point("copy", age=days(8)),)}]))
+    seen: list[tuple[RestorePoint, ...] | None] = [None, (), (a_point("copy", age=days(8)),)]
+    listed = draw(st.sampled_from(seen))
     return Case(
         live=live,
         service=a_service_instance(live, environment=draw(st.sampled_from(["", "production"]))),
         policies=tuple(asked.values()),
         restorable=tuple(point for point in of if point.restorable),
         points=of,
-        copies=copies,
+        copies=draw(st.sampled_from([{}, {PLACE: listed}])),
         now=NOW,
         doubtful=draw(st.booleans()),
     )
