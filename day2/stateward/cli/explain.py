@@ -18,7 +18,8 @@ from stateward.cli.clauses import Clause, clauses, judge
 from stateward.cli.cluster import Cluster
 from stateward.cli.exits import CommandError, ExitCode
 from stateward.cli.output import NONE, Section, age, listed, number
-from stateward.cli.plan import Factory, PointRow, Rules, decision, point_row, source_name
+from stateward.cli.plan import Factory, Rules, decision, point_row
+from stateward.cli.plan_file import PointRow, source_name
 from stateward.cli.status import condition, keeps, schedule
 from stateward.cli.survey import Clock, Problem, Scope, Sight, Survey
 from stateward.controllers.identity import known_resource_id

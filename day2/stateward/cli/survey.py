@@ -18,21 +18,13 @@ from stateward.api.models import Backend
 from stateward.cli.cluster import Cluster
 from stateward.cli.exits import CommandError
 from stateward.drivers.base import Driver, DriverFactory
+from stateward.standalone.looking import Problem, account_of, incomplete, reread
+
+__all__ = ["Clock", "Problem", "Scope", "Sight", "Survey"]
 
 Clock = Callable[[], datetime]
 AT_ONCE = 8
 """Locations listed at the same time; each keeps its own request budget."""
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A backend, or a region of one, that could not be read completely."""
-
-    backend: str
-    region: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.backend}{f' {self.region}' if self.region else ''}: {self.message}"
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,14 +61,15 @@ class Survey:
         self._scope = scope
         self._problems: list[Problem] = []
         self._drivers: dict[str, Driver] = {}
-        for backend in backends:
+        self.backends = tuple(backends)
+        for backend in self.backends:
             if scope.accounts and (backend.spec.aws is None or backend.spec.aws.account_id not in scope.accounts):
                 continue
             name = backend.metadata.name
             try:
                 self._drivers[name] = _driver(cluster, backend, factory, clock)
             except (CommandError, StewardError) as error:
-                self._problems.append(Problem(backend=name, region="", message=str(error)))
+                self._problems.append(Problem(backend=name, account=account_of(backend), message=str(error)))
 
     def look(self) -> Sight:
         """List every location in scope."""
@@ -85,8 +78,11 @@ class Survey:
             readable = [driver for name, driver in self._drivers.items() if not checked[name]]
             places = [(driver, at) for driver in readable for at in driver.locations() if self._scope.covers(at)]
             listings = tuple(pool.map(lambda place: place[0].observe(place[1]), places))
-        refused = [Problem(backend=name, region="", message=text) for name, text in checked.items() if text]
-        return Sight(listings=listings, problems=(*self._problems, *refused, *_incomplete(listings)))
+        accounts = {backend.metadata.name: account_of(backend) for backend in self.backends}
+        refused = [
+            Problem(backend=name, account=accounts[name], message=text) for name, text in checked.items() if text
+        ]
+        return Sight(listings=listings, problems=(*self._problems, *refused, *incomplete(listings)))
 
     def look_again(self, sight: Sight, points: Iterable[RestorePoint]) -> Sight:
         """Read some restore points again with all attributes, as it is done before a delete.
@@ -98,29 +94,13 @@ class Survey:
             by_place.setdefault(point.location, []).append(point)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="survey") as pool:
             listings = tuple(
-                pool.map(lambda seen: self._refreshed(seen, by_place.get(seen.location, [])), sight.listings)
+                pool.map(
+                    lambda seen: reread(seen, self._drivers[seen.location.backend], by_place.get(seen.location, [])),
+                    sight.listings,
+                )
             )
-        known = [problem for problem in sight.problems if problem not in _incomplete(sight.listings)]
-        return Sight(listings=listings, problems=(*known, *_incomplete(listings)))
-
-    def _refreshed(self, listing: Listing, points: list[RestorePoint]) -> Listing:
-        if not points:
-            return listing
-        try:
-            answers = self._drivers[listing.location.backend].refresh(points)
-        except StewardError as error:
-            return msgspec.structs.replace(listing, complete=False, problem=str(error))
-        now = {id(point): answer for point, answer in zip(points, answers, strict=True)}
-        kept = (now.get(id(point), point) for point in listing.points)
-        return msgspec.structs.replace(listing, points=tuple(point for point in kept if point is not None))
-
-
-def _incomplete(listings: Iterable[Listing]) -> list[Problem]:
-    return [
-        Problem(backend=listing.location.backend, region=listing.location.region, message=listing.problem)
-        for listing in listings
-        if not listing.complete
-    ]
+        known = [problem for problem in sight.problems if problem not in incomplete(sight.listings)]
+        return Sight(listings=listings, problems=(*known, *incomplete(listings)))
 
 
 def _driver(cluster: Cluster, backend: Backend, factory: Callable[[str], DriverFactory], clock: Clock) -> Driver:

@@ -6,13 +6,13 @@ not be read completely is never an empty listing that looks complete.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from stateward.api.errors import StewardError
-from stateward.api.evidence import Listing, Location
+from stateward.api.evidence import Listing, Location, RestorePoint
 from stateward.api.models import Backend
 from stateward.drivers.base import Clock, Driver, DriverFactory
 
@@ -75,10 +75,23 @@ def look_again(sight: Sight, clock: Clock) -> Sight:
     return sight if sight.driver is None else _listed(sight.backend, sight.driver, sight.locations, clock)
 
 
+def look_closer(sight: Sight, points: Iterable[RestorePoint]) -> Sight:
+    """Read some points again with what no listing tells: whether they are shared."""
+    driver = sight.driver
+    if driver is None:
+        return sight
+    by_place: dict[Location, list[RestorePoint]] = {}
+    for point in points:
+        by_place.setdefault(point.location, []).append(point)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="look") as pool:
+        listings = tuple(pool.map(lambda seen: reread(seen, driver, by_place.get(seen.location, [])), sight.listings))
+    return msgspec.structs.replace(sight, listings=listings, problems=incomplete(listings))
+
+
 def _listed(backend: Backend, driver: Driver, places: Sequence[Location], clock: Clock) -> Sight:
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="look") as pool:
         listings = tuple(pool.map(lambda place: _observe(driver, place, clock), places))
-    return Sight(backend=backend, driver=driver, listings=listings, problems=_incomplete(listings))
+    return Sight(backend=backend, driver=driver, listings=listings, problems=incomplete(listings))
 
 
 def unreachable(backend: Backend, message: str) -> Sight:
@@ -95,7 +108,24 @@ def _observe(driver: Driver, place: Location, clock: Clock) -> Listing:
         return Listing(location=place, taken_at=at, instances=(), points=(), complete=False, problem=str(error))
 
 
-def _incomplete(listings: Sequence[Listing]) -> tuple[Problem, ...]:
+def reread(listing: Listing, driver: Driver, points: Sequence[RestorePoint]) -> Listing:
+    """A listing with some of its points read again with all attributes, as it is done before a delete.
+
+    A location that cannot be read again is no longer complete.
+    """
+    if not points:
+        return listing
+    try:
+        answers = driver.refresh(points)
+    except StewardError as error:
+        return msgspec.structs.replace(listing, complete=False, problem=str(error))
+    now = {id(point): answer for point, answer in zip(points, answers, strict=True)}
+    kept = (now.get(id(point), point) for point in listing.points)
+    return msgspec.structs.replace(listing, points=tuple(point for point in kept if point is not None))
+
+
+def incomplete(listings: Sequence[Listing]) -> tuple[Problem, ...]:
+    """A problem for each listing that is not complete."""
     return tuple(
         Problem(
             backend=listing.location.backend,
