@@ -177,6 +177,20 @@ def test_deleting_is_refused_where_it_is_no_capability(subject: Subject) -> None
     assert outcome.state is expected
 
 
+def test_keeping_automated_backups_longer_works_or_is_unsupported_as_the_capabilities_say(subject: Subject) -> None:
+    subject.make("orders")
+    driver = subject.driver()
+    live = named(look(driver), "orders")
+    if Capability.SET_AUTOMATED_RETENTION in driver.capabilities:
+        driver.set_automated_retention(live, 35)
+        found = named(look(driver), "orders")
+        assert 35 in (found.automated_retention_days, found.automated_retention_pending_days)
+    else:
+        with pytest.raises(Terminal) as caught:
+            driver.set_automated_retention(live, 35)
+        assert caught.value.reason is Reason.UNSUPPORTED
+
+
 def test_one_driver_serves_several_threads(subject: Subject) -> None:
     for number in range(3):
         subject.make(f"db{number}")

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from stateward.api.conditions import Reason
 from stateward.api.errors import Terminal
-from stateward.api.evidence import Listing, Location, PointKind, RestorePoint
+from stateward.api.evidence import Instance, Listing, Location, PointKind, RestorePoint
 from stateward.api.models import BackendSpec
-from stateward.drivers.aws_rds import listing, reading, snapshots
+from stateward.drivers.aws_rds import automated, listing, reading, snapshots
 from stateward.drivers.aws_rds.budget import PROCESS_BUDGETS, Limit
 from stateward.drivers.aws_rds.deletion import Batch, Looks
 from stateward.drivers.aws_rds.keys import KeyRing
@@ -33,7 +35,14 @@ class AwsRdsDriver:
     its source breaks it. A copy that began since that look, or in a region the Backend does not name, is not known.
     """
 
-    capabilities = frozenset({Capability.OBSERVE, Capability.SNAPSHOT, Capability.DELETE_RESTORE_POINT})
+    capabilities = frozenset(
+        {
+            Capability.OBSERVE,
+            Capability.SNAPSHOT,
+            Capability.DELETE_RESTORE_POINT,
+            Capability.SET_AUTOMATED_RETENTION,
+        }
+    )
 
     def __init__(
         self,
@@ -74,6 +83,9 @@ class AwsRdsDriver:
         keys = KeyRing(self._session, location.region)
         in_use = self._in_use(reading.exports_in_flight(records.exports))
         seen = listing.listing(region, records, keys, in_use, taken_at)
+        ahead = self._session.clock_ahead(location.region)
+        if ahead is not None:
+            seen = msgspec.structs.replace(seen, backend_time=taken_at + ahead)
         self._report(region, keys)
         return seen
 
@@ -107,6 +119,10 @@ class AwsRdsDriver:
         region = self._region(location)
         found = snapshots.find(region, name, resource_kind)
         return self._point(region, found) if found else None
+
+    def set_automated_retention(self, instance: Instance, days: int) -> None:
+        """Ask RDS for another period of automated backups, see `automated`. Raises `StewardError`."""
+        automated.set_retention(self._region(instance.location), instance, days)
 
     def delete(
         self, points: Sequence[RestorePoint], going_on: Callable[[], bool] = always

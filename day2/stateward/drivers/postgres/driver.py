@@ -70,6 +70,10 @@ class PostgresDriver:
         """There are none."""
         return None
 
+    def set_automated_retention(self, instance: Instance, days: int) -> None:
+        """Raises `Terminal(UNSUPPORTED)`: a server that somebody else runs has no such setting."""
+        raise self._unsupported(f"keep automated backups of {instance.identifier} for {days} days")
+
     def delete(
         self, points: Sequence[RestorePoint], going_on: Callable[[], bool] = always
     ) -> tuple[DeleteOutcome, ...]:
