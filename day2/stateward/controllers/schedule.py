@@ -1,20 +1,25 @@
-"""Schedules: for every BackupPolicy with one, a Backup for each matching instance when it is due.
+"""Schedules: the Backups that are due, one policy at a time.
 
 Invariants:
-- the truth is in the Backups there are: the name of one is computed from instance and time, so that asking again makes
-  none; a restart catches up by looking at them;
+- a Backup is created only for an instance that the policy surely matches in the newest plan;
+- the truth is in the objects: the name of a scheduled Backup follows from its instance and time, so that asking again
+  makes none; a restart catches up by looking at them;
 - one policy is worked on at a time and its Backups are created one after the other, so that ten thousand instances due
-  at three o'clock are a queue and not a burst.
+  at three o'clock are a queue and not a burst;
+- between two plans only the instances whose time has come are looked at, so that a jitter which gives every instance
+  its own second costs no more than one run for all.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from stateward.api.models import Backup, BackupPolicy, ServiceInstance
+import msgspec
+
+from stateward.api.models import Backup, BackupPolicy, Schedule, ServiceInstance
 from stateward.controllers.kinds import BACKUPS, BY_INSTANCE, Stores
 from stateward.drivers.base import Clock
 from stateward.policy.plan import Plan
@@ -24,7 +29,8 @@ from stateward.runtime.controller import Result
 from stateward.runtime.failures import AlreadyExists, NotFound
 from stateward.runtime.resources import Key
 from stateward.workflows import schedule
-from stateward.workflows.schedule import InvalidSchedule, Target, compile_schedule
+from stateward.workflows.recurrence import InvalidSchedule, compile_schedule
+from stateward.workflows.schedule import Target
 
 log = logging.getLogger("stateward.schedule")
 
@@ -32,6 +38,21 @@ LATE = timedelta(milliseconds=500)
 """A timer may fire a little early by the wall clock; a run is looked for a little late instead."""
 
 NEVER: Final[Mapping[Key, datetime]] = {}
+
+
+class _Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when this process looks after a schedule as it is."""
+
+    schedule: Schedule
+    since: datetime
+
+
+class _Basis(msgspec.Struct, frozen=True, kw_only=True):
+    """What the next runs of a policy were worked out from; while it is the same, only time can change them."""
+
+    plan: Plan
+    policy: BackupPolicy
+    since: datetime
 
 
 class ScheduleReconciler:
@@ -53,8 +74,10 @@ class ScheduleReconciler:
         self._whole = whole
         self._next_changed = next_changed
         self._now = now
-        self._next: dict[str, Mapping[Key, datetime]] = {}
+        self._next: dict[str, dict[Key, datetime]] = {}
         self._worked_out: set[Key] = set()
+        self._watched: dict[str, _Watch] = {}
+        self._basis: dict[str, _Basis] = {}
 
     def next_backup(self, instance: Key, before: datetime | None) -> datetime | None:
         """When the next scheduled backup of an instance is due, by any policy; as `before` while that is not known."""
@@ -62,10 +85,15 @@ class ScheduleReconciler:
             return before
         return min((due for runs in self._next.values() if (due := runs.get(instance)) is not None), default=None)
 
+    def forget(self, policy: str) -> None:
+        """A Backup of the policy is gone, and with it perhaps the record of a run: look at every instance again."""
+        self._basis.pop(policy, None)
+
     async def reconcile(self, key: Key) -> Result:
         """One policy."""
         policy, plan = self._stores.policies.get(key), self._plan()
         if policy is None or policy.spec.schedule is None or policy.metadata.deletion_timestamp is not None:
+            self._watched.pop(key.name, None)
             self._remember(key, NEVER)
             return Result()
         if plan is None or key.name not in plan.policies:
@@ -75,40 +103,62 @@ class ScheduleReconciler:
             self._remember(key, NEVER)
             return Result()
         now = self._now()
-        compiled = compile_schedule(policy.spec.schedule)
-        latest = compiled.last_before(now)
-        targets = [
-            Target(instance=service, last_run=self._last_run(service, key.name, latest))
-            for service in self._of(plan, key)
-        ]
-        step = schedule.step(policy, compiled, targets, now)
+        since = self._since(key.name, policy.spec.schedule, now)
+        basis = _Basis(plan=plan, policy=policy, since=since)
+        known = self._next.get(key.name, {})
+        # Whether anything but time has passed. Identity suffices: a changed object is another one.
+        before = self._basis.get(key.name)
+        only_time = before is not None and before.plan is plan and before.policy is policy and before.since == since
+        services = self._due(known, now) if only_time else self._of(plan, key)
+        targets = [self._target(service, key.name, now) for service in services]
+        step = schedule.step(policy, compile_schedule(policy.spec.schedule), targets, now, since=since)
         for action in step.actions:
             await self._create(action.backup)
-        self._remember(key, {Key(*reference): due for reference, due in step.next_runs.items()})
-        return Result(requeue_after=step.requeue_at - now + LATE if step.requeue_at else None)
+        upcoming = {Key(*reference): due for reference, due in step.next_runs.items()}
+        if only_time:
+            upcoming = {instance: due for instance, due in known.items() if due > now} | upcoming
+        self._remember(key, upcoming)
+        if self._whole():
+            self._basis[key.name] = basis
+        first = min(upcoming.values(), default=None)
+        return Result(requeue_after=first - now + LATE if first else None)
 
-    def _of(self, plan: Plan, policy: Key) -> list[ServiceInstance]:
+    def _since(self, policy: str, wanted: Schedule, now: datetime) -> datetime:
+        """Since when the schedule is looked after; a clock that was put back begins anew."""
+        watch = self._watched.get(policy)
+        if watch is None or watch.schedule != wanted or watch.since > now:
+            watch = self._watched[policy] = _Watch(schedule=wanted, since=now)
+        return watch.since
+
+    def _due(self, known: Mapping[Key, datetime], now: datetime) -> Iterable[ServiceInstance]:
+        """Instances whose announced time has come."""
+        for instance, due in known.items():
+            if due <= now and (service := self._there(instance)) is not None:
+                yield service
+
+    def _of(self, plan: Plan, policy: Key) -> Iterable[ServiceInstance]:
         """Instances that the policy matches and that are there to be backed up."""
-        found = []
         for reference, summary in plan.instances.items():
             if policy.name in summary.protection.policies and summary.observed:
-                service = self._stores.services.get(Key(*reference))
-                if service is not None and service.metadata.deletion_timestamp is None:
-                    found.append(service)
-        return found
+                service = self._there(Key(*reference))
+                if service is not None:
+                    yield service
 
-    def _last_run(self, service: ServiceInstance, policy: str, latest: datetime | None) -> datetime | None:
-        """The newest run there is a Backup of; one that another policy asked for at the very same time is the same."""
-        backups = self._stores.backups.by_index(BY_INSTANCE, str(Key.of(service)))
-        return max(
-            (
-                backup.spec.scheduled_for
-                for backup in backups
-                if backup.spec.scheduled_for is not None
-                and backup.spec.policy_ref is not None
-                and (backup.spec.policy_ref.name == policy or backup.spec.scheduled_for == latest)
-            ),
-            default=None,
+    def _there(self, instance: Key) -> ServiceInstance | None:
+        service = self._stores.services.get(instance)
+        return service if service is not None and service.metadata.deletion_timestamp is None else None
+
+    def _target(self, service: ServiceInstance, policy: str, now: datetime) -> Target:
+        instance = Key.of(service)
+        backups = self._stores.backups.by_index(BY_INSTANCE, str(instance))
+        announced = self._next.get(policy, NEVER).get(instance)
+        if announced is None and service.status is not None and service.status.protection is not None:
+            announced = service.status.protection.next_backup
+        return Target(
+            instance=service,
+            last_run=schedule.last_run(backups, policy, now),
+            backups=frozenset(backup.metadata.name for backup in backups),
+            expected=announced,
         )
 
     async def _create(self, backup: Backup) -> None:
@@ -128,9 +178,10 @@ class ScheduleReconciler:
         if self._whole():
             self._worked_out.add(policy)
         if runs:
-            self._next[policy.name] = runs
+            self._next[policy.name] = dict(runs)
         else:
             self._next.pop(policy.name, None)
+            self._basis.pop(policy.name, None)
         for instance in before.keys() | runs.keys():
             if before.get(instance) != runs.get(instance):
                 self._next_changed(instance)

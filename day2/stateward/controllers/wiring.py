@@ -104,7 +104,7 @@ class _Wiring:
         backend_editor = StatusEditor(stores.backends, self._writer(BACKENDS, Backend, stores.backends))
         events = EventRecorder(process.writes, controller=names.FIELD_MANAGER, instance=process.identity, now=now)
 
-        schedules = ScheduleReconciler(
+        self._schedules = schedules = ScheduleReconciler(
             client=process.writes,
             stores=stores,
             plan=lambda: self._judgement.plan,
@@ -286,9 +286,10 @@ class _Wiring:
             self._reconsider()
 
     def _backup_changed(self, change: Change[Backup]) -> None:
-        backup = change.new or change.old
-        if backup is not None and backup.spec.policy_ref is not None:
-            self._schedule.enqueue(Key("", backup.spec.policy_ref.name))
+        gone = change.old if change.new is None else None
+        if gone is not None and gone.spec.policy_ref is not None:
+            self._schedules.forget(gone.spec.policy_ref.name)
+            self._schedule.enqueue(Key("", gone.spec.policy_ref.name))
 
     def _services_of_changed_backend(self, change: Change[Backend]) -> list[Key]:
         if change.old is not None and change.new is not None:

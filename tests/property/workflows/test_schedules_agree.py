@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stateward.api.durations import parse_duration
 from stateward.api.models import Schedule
-from stateward.workflows.schedule import Target, compile_schedule, step
-from tests.builders import a_policy, a_service_instance
+from stateward.workflows.recurrence import CompiledSchedule, compile_schedule
 
 CRONS = st.sampled_from(
     [
@@ -53,21 +55,13 @@ def test_next_and_last_agree(cron: str, zone: str, moment: datetime) -> None:
     assert schedule.next_after(latest) == upcoming
 
 
-@settings(max_examples=100, deadline=None)
-@given(CRONS, ZONES, MOMENTS, st.lists(st.timedeltas(timedelta(0), timedelta(days=3)), max_size=8))
-def test_no_run_is_asked_for_twice_however_often_one_looks(
-    cron: str, zone: str, start: datetime, waits: list[timedelta]
-) -> None:
-    schedule = compile_schedule(Schedule(cron=cron, time_zone=zone))
-    policy, orders = a_policy(cron=cron), a_service_instance("orders")
-    last_run, asked, now = None, [], start
-    for wait in [timedelta(0), *waits]:
-        now += wait
-        taken = step(policy, schedule, [Target(instance=orders, last_run=last_run)], now)
-        for action in taken.actions:
-            last_run = action.backup.spec.scheduled_for
-            asked.append(last_run)
-            assert last_run is not None
-            assert last_run <= now
-    assert len(asked) == len(set(asked))
-    assert step(policy, schedule, [Target(instance=orders, last_run=last_run)], now).actions == ()
+@settings(max_examples=200, deadline=None)
+@given(CRONS, ZONES, MOMENTS, st.sampled_from(["", "PT10M", "PT1H"]))
+def test_the_runs_around_a_moment_are_all_that_matter(cron: str, zone: str, moment: datetime, jitter: str) -> None:
+    """They are the runs that one finds step by step, and they hold the latest and the next of every offset."""
+    schedule = CompiledSchedule(cron, ZoneInfo(zone), jitter=parse_duration(jitter) if jitter else timedelta(0))
+    runs = schedule.around(moment)
+    assert runs[0] == schedule.last_before(moment - schedule.jitter)
+    assert runs[-1] == schedule.next_after(moment)
+    for before, after in itertools.pairwise(runs):
+        assert schedule.next_after(before) == after

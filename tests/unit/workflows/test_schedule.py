@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
 from stateward.api.models import Backup, BackupStatus, Schedule
 from stateward.workflows.history import served
-from stateward.workflows.schedule import InvalidSchedule, ScheduleStep, Target, backup_name, compile_schedule, step
+from stateward.workflows.recurrence import compile_schedule
+from stateward.workflows.schedule import ScheduleStep, Target, backup_name, last_run, step
 from tests.builders import NOW, a_backup, a_policy, a_service_instance, days, hours
 
 NIGHTLY = a_policy("nightly", cron="0 3 * * *", mode="Audit")
@@ -17,9 +19,18 @@ LAST_NIGHT = datetime(2026, 6, 15, 3, tzinfo=UTC)
 TONIGHT = datetime(2026, 6, 16, 3, tzinfo=UTC)
 
 
-def run(target: Target, *, starting_deadline: str = "", suspend: bool = False) -> ScheduleStep:
-    schedule = Schedule(cron="0 3 * * *", starting_deadline=starting_deadline, suspend=suspend)
-    return step(NIGHTLY, compile_schedule(schedule), [target], NOW)
+def run(
+    target: Target,
+    *,
+    now: datetime = NOW,
+    since: datetime | None = None,
+    cron: str = "0 3 * * *",
+    **schedule: Any,
+) -> ScheduleStep:
+    return step(NIGHTLY, compile_schedule(Schedule(cron=cron, **schedule)), [target], now, since=since)
+
+
+SECOND = timedelta(seconds=1)
 
 
 def names(taken: ScheduleStep) -> list[str]:
@@ -53,11 +64,33 @@ def test_a_run_missed_by_more_than_the_starting_deadline_is_skipped() -> None:
     assert names(run(target, starting_deadline="PT9H30M")) == ["orders-202606150300"]
 
 
+def test_the_starting_deadline_holds_to_the_second() -> None:
+    target = Target(instance=ORDERS, last_run=LAST_NIGHT - days(1))
+    edge = LAST_NIGHT + hours(6)
+    assert names(run(target, now=edge, starting_deadline="PT6H")) == ["orders-202606150300"]
+    assert names(run(target, now=edge + SECOND, starting_deadline="PT6H")) == []
+
+
+def test_what_was_never_expected_was_not_missed() -> None:
+    assert names(run(Target(instance=ORDERS))) == []
+    assert names(run(Target(instance=ORDERS, expected=TONIGHT))) == []
+    assert names(run(Target(instance=ORDERS, expected=LAST_NIGHT))) == ["orders-202606150300"]
+    assert run(Target(instance=ORDERS)).next_runs == {("shop", "orders"): TONIGHT}
+
+
 def test_runs_before_the_policy_or_the_instance_existed_are_nobodys() -> None:
     born = msgspec.structs.replace(ORDERS.metadata, creation_timestamp=NOW - hours(1))
     young = msgspec.structs.replace(ORDERS, metadata=born)
-    assert names(run(Target(instance=young))) == []
-    assert names(run(Target(instance=ORDERS))) == ["orders-202606150300"]
+    assert names(run(Target(instance=young, last_run=LAST_NIGHT - days(1)))) == []
+    assert names(run(Target(instance=ORDERS, last_run=LAST_NIGHT - days(1)))) == ["orders-202606150300"]
+
+
+def test_a_run_of_the_future_on_record_does_not_silence_the_schedule() -> None:
+    ahead = a_backup(policy="nightly", scheduled_for=NOW + days(365))
+    before = a_backup(policy="nightly", scheduled_for=LAST_NIGHT - days(1))
+    others = a_backup(policy="weekly", scheduled_for=LAST_NIGHT)
+    assert last_run([ahead, before, others], "nightly", NOW) == LAST_NIGHT - days(1)
+    assert last_run([ahead], "nightly", NOW) is None
 
 
 def test_a_suspended_schedule_does_nothing_and_announces_nothing() -> None:
@@ -70,43 +103,63 @@ def test_an_instance_being_deleted_gets_no_more_scheduled_backups() -> None:
 
 
 def test_a_run_that_another_policy_already_asked_for_is_not_asked_for_again() -> None:
-    assert names(run(Target(instance=ORDERS, backups={"orders-202606150300"}))) == []
+    target = Target(instance=ORDERS, last_run=LAST_NIGHT - days(1), backups={"orders-202606150300"})
+    assert names(run(target)) == []
 
 
-def test_a_run_in_a_time_zone_is_at_that_local_time() -> None:
-    berlin = compile_schedule(Schedule(cron="0 3 * * *", time_zone="Europe/Berlin"))
-    assert berlin.next_after(NOW) == datetime(2026, 6, 16, 1, tzinfo=UTC)
+class TestJitter:
+    """An hour's jitter, of which the instance `orders` has its own fixed part."""
 
+    HOUR = compile_schedule(Schedule(cron="0 3 * * *", jitter="PT1H"))
+    OFFSET = HOUR.offset("shop/orders")
 
-def test_a_local_time_that_exists_twice_runs_once_and_one_that_does_not_exist_runs_next() -> None:
-    berlin = compile_schedule(Schedule(cron="30 2 * * *", time_zone="Europe/Berlin"))
-    autumn = datetime(2026, 10, 24, 12, tzinfo=UTC)
-    first = berlin.next_after(autumn)
-    assert first == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    assert first is not None
-    assert berlin.next_after(first) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
-    assert berlin.next_after(datetime(2026, 3, 28, 12, tzinfo=UTC)) == datetime(2026, 3, 29, 1, tzinfo=UTC)
+    def test_each_instance_has_its_own_time_and_it_is_what_is_announced(self) -> None:
+        assert timedelta(0) < self.OFFSET < hours(1)
+        target = Target(instance=ORDERS, last_run=LAST_NIGHT)
+        assert run(target, jitter="PT1H").next_runs == {("shop", "orders"): TONIGHT + self.OFFSET}
+        assert run(target, jitter="PT1H").requeue_at == TONIGHT + self.OFFSET
 
+    def test_a_run_is_never_early_and_keeps_the_name_of_its_cron_time(self) -> None:
+        target = Target(instance=ORDERS, last_run=LAST_NIGHT - days(1))
+        own = LAST_NIGHT + self.OFFSET
+        assert names(run(target, now=own - SECOND, jitter="PT1H")) == []
+        (action,) = run(target, now=own, jitter="PT1H").actions
+        assert action.backup.metadata.name == "orders-202606150300"
+        assert action.backup.spec.scheduled_for == LAST_NIGHT
 
-@pytest.mark.parametrize(
-    ("schedule", "field", "words"),
-    [
-        (Schedule(cron="61 * * * *"), "spec.schedule.cron", "Bad minute"),
-        (Schedule(cron="0 3 * *"), "spec.schedule.cron", "five fields"),
-        (Schedule(cron="0 0 3 * * *"), "spec.schedule.cron", "five fields"),
-        (Schedule(cron="@daily"), "spec.schedule.cron", "0 3 * * *"),
-        (Schedule(cron="0 0 30 2 *"), "spec.schedule.cron", "cannot be read"),
-        (Schedule(cron="0 3 * * *", time_zone="Mars/Olympus"), "spec.schedule.timeZone", "Europe/Berlin"),
-        (Schedule(cron="0 3 * * *", time_zone="../../etc/passwd"), "spec.schedule.timeZone", "Europe/Berlin"),
-        (Schedule(cron="0 3 * * *", time_zone=""), "spec.schedule.timeZone", "Europe/Berlin"),
-        (Schedule(cron="0 3 * * *", starting_deadline="30m"), "spec.schedule.startingDeadline", "PT30M"),
-    ],
-)
-def test_a_schedule_that_cannot_be_used_names_the_field_and_the_fix(schedule: Schedule, field: str, words: str) -> None:
-    with pytest.raises(InvalidSchedule) as caught:
-        compile_schedule(schedule)
-    assert caught.value.problem.field == field
-    assert words in str(caught.value)
+    def test_the_deadline_counts_from_the_instances_own_time(self) -> None:
+        target = Target(instance=ORDERS, last_run=LAST_NIGHT - days(1))
+        edge = LAST_NIGHT + self.OFFSET + hours(2)
+        assert names(run(target, now=edge, jitter="PT1H", starting_deadline="PT2H")) == ["orders-202606150300"]
+        assert names(run(target, now=edge + SECOND, jitter="PT1H", starting_deadline="PT2H")) == []
+
+    @pytest.mark.parametrize("jitter", ["", "PT1M", "PT2H", "P1D"])
+    def test_another_jitter_runs_nobody_twice(self, jitter: str) -> None:
+        done = Target(instance=ORDERS, last_run=LAST_NIGHT)
+        for hour in range(24):
+            taken = run(done, now=LAST_NIGHT + hours(hour), jitter=jitter)
+            assert names(taken) == []
+            assert TONIGHT <= taken.next_runs["shop", "orders"] < TONIGHT + days(1)
+
+    def test_what_was_missed_is_spread_too(self) -> None:
+        target = Target(instance=ORDERS, last_run=LAST_NIGHT - days(1))
+        back = LAST_NIGHT + hours(7)
+        slot = LAST_NIGHT + self.OFFSET + hours(7)
+        waiting = run(target, now=back, since=back, jitter="PT1H")
+        assert (names(waiting), waiting.next_runs["shop", "orders"]) == ([], slot)
+        assert names(run(target, now=slot - SECOND, since=back, jitter="PT1H")) == []
+        assert names(run(target, now=slot, since=back, jitter="PT1H")) == ["orders-202606150300"]
+
+    def test_a_slot_beyond_the_deadline_is_not_waited_for(self) -> None:
+        target = Target(instance=ORDERS, last_run=LAST_NIGHT - days(1))
+        own = LAST_NIGHT + self.OFFSET
+        back = own + timedelta(minutes=10)
+        asked = run(target, now=back, since=back, jitter="PT1H", starting_deadline="PT1H")
+        assert names(asked) == ["orders-202606150300"]
+
+    def test_what_came_due_while_somebody_worked_does_not_wait_for_a_slot(self) -> None:
+        target = Target(instance=ORDERS, last_run=LAST_NIGHT - days(1))
+        assert names(run(target, now=NOW, since=LAST_NIGHT, jitter="PT1H")) == ["orders-202606150300"]
 
 
 def test_a_backups_name_fits_and_stays_distinct_however_long_the_instances_is() -> None:
