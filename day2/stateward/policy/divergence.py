@@ -185,7 +185,7 @@ def _floor(case: Case) -> Iterator[Divergence]:
     verified = max(((floor.verified, name) for floor, name in floors if floor), default=(0, ""))
     proved = sum(point.verified_at is not None for point in points)
     for word, there, (most, name) in (("restorable", len(points), restorable), ("verified", proved, verified)):
-        if there < most and points:  # without any point NoRestorePoint says it
+        if there < most:
             message = f"there are fewer {word} points than the floor of policy {name}; more backups will meet it"
             yield _says(Code.FLOOR_NOT_MET, message, f"{most} {word}", str(there))
 
