@@ -12,6 +12,7 @@ import msgspec
 from stateward.api.conditions import Reason
 from stateward.api.models import BackupPolicy, ServiceInstance
 from stateward.drivers.base import Capability
+from stateward.policy.automated import SET
 
 
 class Support(msgspec.Struct, frozen=True):
@@ -36,6 +37,10 @@ def support_of(
             Capability.DELETE_RESTORE_POINT,
             [policy.metadata.name for policy in policies if policy.spec.retention is not None],
         ),
+        "set how long automated backups are kept": (
+            Capability.SET_AUTOMATED_RETENTION,
+            [policy.metadata.name for policy in policies if _sets_automated_retention(policy)],
+        ),
     }
     lacking = [
         f"{work} (asked by {', '.join(sorted(by))})"
@@ -46,3 +51,8 @@ def support_of(
         message = f"Backend {backend} cannot {' or '.join(lacking)}; exclude its databases from these policies."
         return Support(False, Reason.UNSUPPORTED, message)
     return Support(True, Reason.CAPABILITIES_MET, f"Backend {backend} can do all that the matching policies ask.")
+
+
+def _sets_automated_retention(policy: BackupPolicy) -> bool:
+    asks = policy.spec.automated_backups
+    return asks is not None and asks.action == SET

@@ -16,6 +16,7 @@ import msgspec
 
 from stateward.api.conditions import FALSE, TRUE, UNKNOWN, ConditionType, Reason
 from stateward.api.models import Condition, Protection, ServiceInstance, ServiceInstanceStatus
+from stateward.controllers.automated import AutomatedRetention
 from stateward.controllers.capability import Support, support_of
 from stateward.controllers.connections import Connections
 from stateward.controllers.identity import Sighting, locate
@@ -48,6 +49,7 @@ class ServiceInstanceReconciler:
         writer: StatusWriter[ServiceInstance],
         plan: Callable[[], Plan | None],
         next_backup: Callable[[Key, datetime | None], datetime | None],
+        automated: AutomatedRetention,
         now: Clock,
     ) -> None:
         self._stores = stores
@@ -56,6 +58,7 @@ class ServiceInstanceReconciler:
         self._writer = writer
         self._plan = plan
         self._next_backup = next_backup
+        self._automated = automated
         self._now = now
 
     async def reconcile(self, key: Key) -> Result:
@@ -66,15 +69,19 @@ class ServiceInstanceReconciler:
         plan = self._plan()
         known = service.status.protection if service.status else None
         summary = plan.instances.get((key.namespace, key.name)) if plan else None
+        sighting = self._sighting(service)
         status = describe(
             service,
-            self._sighting(service),
+            sighting,
             summary,
             support=self._support(service, summary),
             next_backup=self._next_backup(key, known.next_backup if known else None),
             now=self._now(),
         )
+        status, act = self._automated.describe(service, sighting, status)
         await self._writer.write(service, status)
+        if act is not None:
+            act()
         return Result()
 
     def _sighting(self, service: ServiceInstance) -> Sighting:

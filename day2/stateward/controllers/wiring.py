@@ -7,6 +7,7 @@ be read in this file:
     location looked at                      -> Backend.status, discovery, ServiceInstance.status, history, decide
     rules or ServiceInstances changed       -> decide
     decided                                 -> ServiceInstance, BackupPolicy and Hold status; enforcement; schedules
+    ServiceInstance.status written          -> automated backups, where something is to be done about them
     restore points deleted or taken         -> look at their location again
 """
 
@@ -24,6 +25,7 @@ from stateward.api.evidence import Location
 from stateward.api.models import Backend, Backup, BackupPolicy, Hold, ServiceInstance
 from stateward.controllers import backend as backends
 from stateward.controllers import discovery, serviceinstance
+from stateward.controllers.automated import AutomatedRetention
 from stateward.controllers.backend import BackendProblems, BackendReconciler
 from stateward.controllers.backend_status import BackendStatusReconciler
 from stateward.controllers.backup import BackupReconciler
@@ -144,6 +146,20 @@ class _Wiring:
             "discovery",
             DiscoveryReconciler(client=process.writes, stores=stores, inventory=inventory, now=now).reconcile,
         )
+        automated = AutomatedRetention(
+            client=process.client,
+            stores=stores,
+            inventory=inventory,
+            connections=self._connections,
+            judgement=self._judgement,
+            pool=process.pool,
+            events=events,
+            now=now,
+            act=lambda key: self._automated.enqueue(key),
+            say=lambda key: self._services.enqueue(key),
+            look_at=lambda location: self._listing.enqueue(location),
+        )
+        self._automated = self._controller("automated-backups", automated.reconcile, workers=2)
         self._services = self._controller(
             "serviceinstance",
             ServiceInstanceReconciler(
@@ -153,6 +169,7 @@ class _Wiring:
                 writer=self._writer(SERVICES, ServiceInstance, stores.services),
                 plan=lambda: self._judgement.plan,
                 next_backup=schedules.next_backup,
+                automated=automated,
                 now=now,
             ).reconcile,
         )
@@ -224,6 +241,7 @@ class _Wiring:
             self._backend_status,
             self._discovery,
             self._services,
+            self._automated,
             self._retention,
             self._enforcement,
             self._policy_status,
