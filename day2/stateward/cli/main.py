@@ -8,38 +8,23 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 
 import click
 
 from stateward.cli.exits import CommandError, ExitCode
+from stateward.cli.options import reads_cluster
 from stateward.cli.output import Format, write
+from stateward.cli.retention import apply
 from stateward.cli.survey import Scope
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-def reads_cluster(command: Command) -> Command:
-    """Options that every command has: which cluster, and the form of the output."""
-    for option in (
-        click.option(
-            "-o", "--output", "form", type=click.Choice([form.value for form in Format]), default=Format.TABLE.value,
-            show_default=True, help="Form of the report.",
-        ),
-        click.option("--context", metavar="NAME", help="Context of the kubeconfig (default: the current one)."),
-        click.option("--kubeconfig", metavar="PATH", help="Kubeconfig (default: KUBECONFIG, then ~/.kube/config)."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
 
 
 @click.group(context_settings=SETTINGS, no_args_is_help=True)
 @click.version_option(package_name="stateward", prog_name="stateward", message="%(prog)s %(version)s")
 def stateward() -> None:
-    """See which databases are under care, what would be deleted, and why. Nothing is ever deleted from here."""
+    """See which databases are under care, what would be deleted, and why, and delete what was agreed on."""
 
 
 @stateward.command()
@@ -126,6 +111,9 @@ def explain(kubeconfig: str | None, context: str | None, form: str, instance: st
     return report.exit_code
 
 
+stateward.add_command(apply)
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -142,7 +130,8 @@ def invoke(arguments: list[str]) -> int:
         click.echo(f"{where}: {usage.format_message()} See {where} --help.", err=True)
         return ExitCode.ERROR
     except CommandError as error:
-        click.echo(f"stateward: {error}", err=True)
+        for line in str(error).splitlines():
+            click.echo(f"stateward: {line}", err=True)
         return ExitCode.ERROR
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("stateward: interrupted", err=True)

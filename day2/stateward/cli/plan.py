@@ -73,6 +73,20 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             if name not in present:
                 raise CommandError(f"there is no ServiceInstance {name}; see `stateward status -A`.")
 
+    def rows(self, rows: Iterable[PointRow], accounts: Sequence[str], regions: Sequence[str]) -> tuple[PointRow, ...]:
+        """Of the points of a saved plan those that are meant. Raises `CommandError` when a choice leaves none."""
+        found = tuple(
+            row
+            for row in rows
+            if (not self.policies or set(self.policies) & set(row.policies))
+            and (not self.instances or {row.instance, row.instance.rpartition("/")[2]} & set(self.instances))
+            and (not accounts or row.account in accounts)
+            and (not regions or row.region in regions)
+        )
+        if not found and (self.policies or self.instances or accounts or regions):
+            raise CommandError("no restore point of the plan that may go passes these filters; nothing was done.")
+        return found
+
     def shows(self, verdict: Verdict) -> bool:
         """Whether a verdict is shown."""
         space, name = verdict.instance or ("", "")

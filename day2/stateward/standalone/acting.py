@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,6 +29,14 @@ from stateward.workflows import enforcement
 from stateward.workflows.enforcement import DeleteBatch, Result, ResultState, point_key
 
 NOT_ORDERED = Result(ResultState.DEFERRED, "it is not in the plan file")
+
+
+class Settled(NamedTuple):
+    """What became of a point that was due."""
+
+    result: Result
+    kept: bool = False
+    """It stays because something on the second look keeps it, and not because something failed."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +60,11 @@ def carry_out(
     driver: Driver,
     state: AccountState,
     ordered: Collection[PointIdentity] | None = None,
-) -> dict[PointKey, Result]:
+) -> dict[PointKey, Settled]:
     """One pass over one location; what became of each point that was due. `ordered` limits it to these points."""
     due = plan.deletions(location)
     results = {point_key(verdict.point): NOT_ORDERED for verdict in due if not _is_ordered(verdict, ordered)}
-    left_out = set(results)
+    settled: dict[PointKey, Settled] = {}
     pass_id = plan.pass_id([location])
     status = None
     while len(results) < len(due):
@@ -64,10 +73,11 @@ def carry_out(
         if not step.actions:
             break
         for batch in step.actions:
-            settled = _batch(run, plan, pass_id, batch, driver, state)
-            results |= settled
-            run.done(len(settled))
-    return {key: result for key, result in results.items() if key not in left_out}
+            now = _batch(run, plan, pass_id, batch, driver, state)
+            settled |= now
+            results |= {key: one.result for key, one in now.items()}
+            run.done(len(now))
+    return settled
 
 
 def _is_ordered(verdict: Verdict, ordered: Collection[PointIdentity] | None) -> bool:
@@ -76,7 +86,7 @@ def _is_ordered(verdict: Verdict, ordered: Collection[PointIdentity] | None) -> 
 
 def _batch(
     run: Run, plan: Plan, pass_id: str, batch: DeleteBatch, driver: Driver, state: AccountState
-) -> dict[PointKey, Result]:
+) -> dict[PointKey, Settled]:
     """Never raises for what the backend or the disk does: what cannot be read or written down is not deleted."""
     by_key = {point_key(verdict.point): verdict for verdict in batch.verdicts}
     try:
@@ -87,32 +97,34 @@ def _batch(
     except BadInput as error:
         return _all(by_key, f"the policies or holds have changed and cannot be used any more: {error.faults[0]}")
     rechecked = enforcement.recheck(plan, batch, refreshed, rules, run.clock())
-    settled = dict(rechecked.settled)
+    settled = {key: Settled(result, kept=True) for key, result in rechecked.settled.items()}
     going = rechecked.delete
     try:
         state.append([_record(run, plan, pass_id, by_key[point_key(point)], Event.INTENT) for point in going])
     except StewardError as error:
         return settled | _all([point_key(point) for point in going], str(error))
     outcomes = driver.delete(going) if going else ()
-    settled |= {point_key(one.point): Result(ResultState(one.state.value), one.message) for one in outcomes}
+    settled |= {point_key(one.point): Settled(Result(ResultState(one.state.value), one.message)) for one in outcomes}
     written = [_record(run, plan, pass_id, verdict, Event.OUTCOME, settled[key]) for key, verdict in by_key.items()]
     try:
         state.append(written)
     except StewardError as error:
-        unsaid = f"its outcome could not be written down: {error}"
-        settled |= {key: Result(one.state, _joined(one.message, unsaid)) for key, one in settled.items()}
+        return {key: _with(one, f"its outcome could not be written down: {error}") for key, one in settled.items()}
     return settled
 
 
-def _all(keys: Iterable[PointKey], message: str) -> dict[PointKey, Result]:
-    return dict.fromkeys(keys, Result(ResultState.DEFERRED, message))
+def _all(keys: Iterable[PointKey], message: str) -> dict[PointKey, Settled]:
+    return dict.fromkeys(keys, Settled(Result(ResultState.FAILED, message)))
 
 
-def _joined(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)
+def _with(settled: Settled, message: str) -> Settled:
+    said = f"{settled.result.message}; {message}" if settled.result.message else message
+    return settled._replace(result=Result(settled.result.state, said))
 
 
-def _record(run: Run, plan: Plan, pass_id: str, verdict: Verdict, event: Event, result: Result | None = None) -> Record:
+def _record(
+    run: Run, plan: Plan, pass_id: str, verdict: Verdict, event: Event, settled: Settled | None = None
+) -> Record:
     point = verdict.point
     return Record(
         time=run.clock(),
@@ -132,8 +144,8 @@ def _record(run: Run, plan: Plan, pass_id: str, verdict: Verdict, event: Event, 
         policies=tuple(verdict.policies),
         reasons=tuple(f"{reason.code}={reason.source}" for reason in verdict.reasons),
         approved_by=verdict.approved_by,
-        outcome=result.state.value if result else "",
-        detail=result.message if result else "",
+        outcome=settled.result.state.value if settled else "",
+        detail=settled.result.message if settled else "",
     )
 
 

@@ -22,7 +22,7 @@ from stateward.api.models import ServiceInstance
 from stateward.drivers.base import Driver
 from stateward.policy.fleet import PointKey, point_key
 from stateward.policy.plan import Approval, PointIdentity, Refusal, Verdict, identity_of
-from stateward.standalone.acting import Run, carry_out, settle
+from stateward.standalone.acting import Run, Settled, carry_out, settle
 from stateward.standalone.deciding import Case, enrolled, judge
 from stateward.standalone.looking import (
     AT_ONCE,
@@ -37,10 +37,10 @@ from stateward.standalone.looking import (
 from stateward.standalone.partition import Group
 from stateward.standalone.rules import Rules
 from stateward.standalone.state import Owner, Records, State
-from stateward.workflows.enforcement import Result, ResultState
+from stateward.workflows.enforcement import ResultState
 from stateward.workflows.recheck import MAX_PLAN_AGE
 
-DELETED, REFUSED, DEFERRED, FAILED = "Deleted", "Refused", "Deferred", "Failed"
+DELETED, KEPT, REFUSED, DEFERRED, FAILED = "Deleted", "Kept", "Refused", "Deferred", "Failed"
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -56,7 +56,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     restore_point: str
     taken_at: datetime | None
     state: str
-    """`Deleted`, `Refused` (something changed since the plan), `Deferred` (the next run decides again), `Failed`."""
+    """`Deleted`. `Kept`: something keeps it on the second look. `Refused`: the same, for a point of a plan file.
+    `Deferred`: the backend was busy; the next run decides again. `Failed`: it could not be read, or not be deleted."""
     message: str
     policies: tuple[str, ...] = ()
 
@@ -168,22 +169,23 @@ class Applier:
         if not any(case.plan.deletions(at) for _, _, at in passes):
             return {}
 
-        def act(sight: Sight, driver: Driver, at: Location) -> dict[PointKey, Result]:
+        def act(sight: Sight, driver: Driver, at: Location) -> dict[PointKey, Settled]:
             return carry_out(self._run, case.plan, at, driver, self._state.of(sight.account), ordered)
 
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="act") as pool:
             found = list(pool.map(lambda one: act(*one), passes))
         results = {key: result for one in found for key, result in one.items()}
         return {
-            key: item_of(verdict, results[key], REFUSED if ordered is not None else DEFERRED)
+            key: item_of(verdict, results[key], KEPT if ordered is None else REFUSED)
             for verdict in case.plan.verdicts
             if (key := point_key(verdict.point)) in results
         }
 
 
-def item_of(verdict: Verdict, result: Result, deferred: str) -> Item:
-    """A settled point as an item; `deferred` is the word for one that stays."""
-    state = deferred if result.state is ResultState.DEFERRED else result.state.value
+def item_of(verdict: Verdict, settled: Settled, kept: str) -> Item:
+    """A settled point as an item; `kept` is the word for one that something keeps."""
+    result = settled.result
+    state = kept if settled.kept and result.state is ResultState.DEFERRED else result.state.value
     return _item(verdict.point, state, result.message, "/".join(verdict.instance or ()), verdict.policies)
 
 
