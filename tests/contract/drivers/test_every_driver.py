@@ -11,7 +11,7 @@ from stateward.api.conditions import Reason
 from stateward.api.errors import StewardError, Terminal
 from stateward.api.evidence import Instance, Listing, Location, PointKind, RestorePoint
 from stateward.api.models import BackendSpec
-from stateward.drivers.base import Capability, DeleteState, Driver, SnapshotRequest
+from stateward.drivers.base import Capability, CopyRequest, DeleteState, Driver, SnapshotRequest
 from tests.contract.drivers.emulated import now
 from tests.contract.drivers.subjects import BACKEND, Aws, Postgres, Subject, make_driver
 
@@ -167,6 +167,20 @@ def test_taking_works_or_is_unsupported_as_the_capabilities_say(subject: Subject
             driver.take(request)
         assert caught.value.reason is Reason.UNSUPPORTED
         assert look(driver).points == ()
+
+
+def test_copying_and_sharing_are_unsupported_where_they_are_no_capability(subject: Subject) -> None:
+    driver = subject.driver()
+    (location,) = driver.locations()
+    gone = point(location, "gone")
+    asked = CopyRequest(source=gone, destination=location, name="stateward-copy-1", tags={})
+    able = Capability.COPY_RESTORE_POINT in driver.capabilities
+    expected = Reason.NOT_FOUND if able else Reason.UNSUPPORTED
+    with pytest.raises(Terminal) as copying:
+        driver.copy(asked)
+    with pytest.raises(Terminal) as sharing:
+        driver.share(gone, "222222222222", shared=True)
+    assert {copying.value.reason, sharing.value.reason} == {expected}
 
 
 def test_deleting_is_refused_where_it_is_no_capability(subject: Subject) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -14,14 +15,14 @@ from stateward.api.conditions import Reason
 from stateward.api.errors import Terminal
 from stateward.api.evidence import Instance, Listing, Location, PointKind, RestorePoint
 from stateward.api.models import BackendSpec
-from stateward.drivers.aws_rds import automated, listing, reading, snapshots
+from stateward.drivers.aws_rds import automated, copying, listing, reading, sharing, snapshots
 from stateward.drivers.aws_rds.budget import PROCESS_BUDGETS, Limit
 from stateward.drivers.aws_rds.deletion import Batch, Looks
 from stateward.drivers.aws_rds.keys import KeyRing
 from stateward.drivers.aws_rds.reading import InUse, Snapshot
 from stateward.drivers.aws_rds.region import Region
 from stateward.drivers.aws_rds.session import PROCESS_IDENTITY, Account, AccountSession
-from stateward.drivers.base import Capability, Clock, DeleteOutcome, SnapshotRequest, always
+from stateward.drivers.base import Capability, Clock, CopyRequest, DeleteOutcome, SnapshotRequest, always
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,9 @@ T = TypeVar("T")
 class AwsRdsDriver:
     """One AWS account. Thread-safe; see `stateward.drivers.base.Driver` for what each method promises.
 
-    It remembers per region what was being copied at the last look: RDS shows a copy in its destination, and deleting
-    its source breaks it. A copy that began since that look, or in a region the Backend does not name, is not known.
+    It remembers what is being copied, for deleting the source breaks a copy that RDS shows in its destination only: per
+    region what the last look showed, and what was asked for or lent since. A copy that others began since that look, or
+    in a region the Backend does not name, is not known.
     """
 
     capabilities = frozenset(
@@ -40,6 +42,7 @@ class AwsRdsDriver:
             Capability.OBSERVE,
             Capability.SNAPSHOT,
             Capability.DELETE_RESTORE_POINT,
+            Capability.COPY_RESTORE_POINT,
             Capability.SET_AUTOMATED_RETENTION,
         }
     )
@@ -63,6 +66,8 @@ class AwsRdsDriver:
         }
         self._lock = threading.Lock()
         self._copies: dict[Location, InUse] = {}
+        self._asked: dict[Location, dict[str, datetime]] = {}
+        """ARNs of sources by where their copy, or their sharing, will be seen, with the time of asking."""
         self._looks = Looks()
         self._reported_keys: set[str] = set()
 
@@ -80,6 +85,9 @@ class AwsRdsDriver:
         records = listing.read(region)
         with self._lock:
             self._copies[location] = reading.copies_in_flight(records.all_snapshots())
+            if not records.problems:
+                asked = self._asked.pop(location, {})
+                self._asked[location] = {arn: at for arn, at in asked.items() if at >= taken_at}
         keys = KeyRing(self._session, location.region)
         in_use = self._in_use(reading.exports_in_flight(records.exports))
         seen = listing.listing(region, records, keys, in_use, taken_at)
@@ -99,14 +107,14 @@ class AwsRdsDriver:
         read: dict[str, RestorePoint] = {}
         for location in dict.fromkeys(point.location for point in (*points, *guards)):
             region = self._region(location)
-            sharing = snapshots.read_sharing(
+            shared = snapshots.read_sharing(
                 region, [point for point in points if point.location == location and snapshots.can_be_shared(point)]
             )
             exports = reading.exports_in_flight(listing.read_exports(region))
             found = snapshots.read_again(region, [p for p in (*points, *guards) if p.location == location])
             self._looks.remember(location, found, self._clock())
             in_use = self._in_use(exports, reading.copies_in_flight(found))
-            read.update(self._points(region, found, in_use, sharing))
+            read.update(self._points(region, found, in_use, shared))
         return tuple(read.get(point.arn) for point in (*points, *guards))
 
     def take(self, request: SnapshotRequest) -> RestorePoint:
@@ -123,6 +131,21 @@ class AwsRdsDriver:
     def set_automated_retention(self, instance: Instance, days: int) -> None:
         """Ask RDS for another period of automated backups, see `automated`. Raises `StewardError`."""
         automated.set_retention(self._region(instance.location), instance, days)
+
+    def copy(self, request: CopyRequest) -> RestorePoint:
+        """Ask for a copy into a region of this account, or find it. Raises `StewardError`."""
+        region = self._region(request.destination)
+        self._remember(request.destination, request.source)
+        return self._point(region, copying.copy(region, request))
+
+    def share(self, point: RestorePoint, account: str, *, shared: bool) -> None:
+        """Lend a snapshot to an account for a copy, or take it back, see `sharing`. Raises `StewardError`."""
+        region = self._region(point.location)
+        if shared:
+            self._remember(point.location, point)
+            sharing.lend(region, point, account, self._clock())
+        else:
+            sharing.take_back(region, point, account)
 
     def delete(
         self, points: Sequence[RestorePoint], going_on: Callable[[], bool] = always
@@ -153,12 +176,12 @@ class AwsRdsDriver:
         return [batch for group in groups.values() for batch in snapshots.batches(group)]
 
     def _points(
-        self, region: Region, found: Sequence[Snapshot], in_use: InUse, sharing: Mapping[str, bool]
+        self, region: Region, found: Sequence[Snapshot], in_use: InUse, shared: Mapping[str, bool]
     ) -> dict[str, RestorePoint]:
         keys = KeyRing(self._session, region.location.region)
         points = {one.arn: reading.restore_point(one, region.location, keys, in_use) for one in found}
         self._report(region, keys)
-        return {arn: reading.with_sharing(point, sharing.get(arn)) for arn, point in points.items()}
+        return {arn: reading.with_sharing(point, shared.get(arn)) for arn, point in points.items()}
 
     def _point(self, region: Region, one: Snapshot) -> RestorePoint:
         keys = KeyRing(self._session, region.location.region)
@@ -167,9 +190,15 @@ class AwsRdsDriver:
         return point
 
     def _in_use(self, *also: InUse) -> InUse:
-        """What copies in any region were reading at the last look, and `also`."""
+        """What copies in any region were reading at the last look, what was asked for since, and `also`."""
         with self._lock:
-            return InUse.all_of([*self._copies.values(), *also])
+            asked = [InUse(frozenset(arns)) for arns in self._asked.values()]
+            return InUse.all_of([*self._copies.values(), *asked, *also])
+
+    def _remember(self, location: Location, source: RestorePoint) -> None:
+        """Before asking, so that no delete comes between."""
+        with self._lock:
+            self._asked.setdefault(location, {})[source.arn] = self._clock()
 
     def _report(self, region: Region, keys: KeyRing) -> None:
         """Say once per key that it could not be read: its restore points are kept, and somebody will wonder why."""

@@ -92,7 +92,8 @@ WRONG_STATE: Final = frozenset(
         "InvalidDBSnapshotStateFault",
     }
 )
-_QUOTA: Final = frozenset({"SnapshotQuotaExceeded", "SnapshotQuotaExceededFault"})
+QUOTA: Final = frozenset({"SnapshotQuotaExceeded", "SnapshotQuotaExceededFault"})
+KEY_REFUSED: Final = frozenset({"KMSKeyNotAccessibleFault"})
 _BROKEN: Final = frozenset(
     {"InternalError", "InternalFailure", "InternalServerError", "KMSInternalException", "RequestTimeout",
      "ServiceUnavailable", "ServiceUnavailableException", "DependencyTimeoutException"}
@@ -202,5 +203,5 @@ _MEANINGS: Final[tuple[tuple[frozenset[str], Callable[[ClientError, str], Stewar
     (UNAUTHENTICATED, _unauthenticated),
     (NOT_FOUND, _not_found),
     (WRONG_STATE, _wrong_state),
-    (_QUOTA, _quota),
+    (QUOTA, _quota),
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from stateward.api.conditions import Reason
 from stateward.api.errors import StewardError, Terminal
 from stateward.api.evidence import PointKind, RestorePoint
-from stateward.drivers.aws_rds import reading
+from stateward.drivers.aws_rds import attributes, reading
 from stateward.drivers.aws_rds.errors import ALREADY_EXISTS, DENIED, NOT_FOUND
 from stateward.drivers.aws_rds.reading import CLUSTER, INSTANCE, Snapshot
 from stateward.drivers.aws_rds.region import Region, refused_with
@@ -22,14 +22,12 @@ from stateward.drivers.base import SnapshotRequest
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import (
         DBClusterSnapshotTypeDef,
-        DBSnapshotAttributeTypeDef,
         DBSnapshotTypeDef,
         TagTypeDef,
     )
 
 BATCH: Final = 100
 """RDS takes at most 100 values per filter ("Only up to 100 unique filter ... may be specified per filter")."""
-_SHARING: Final = "restore"
 _ORDINARY: Final = ""
 """Without a type RDS answers with manual and automated snapshots."""
 
@@ -74,14 +72,14 @@ def read_sharing(region: Region, points: Sequence[RestorePoint]) -> dict[str, bo
     sharing: dict[str, bool] = {}
     for point in points:
         try:
-            shared = _is_shared(region, point)
+            readers = attributes.readers(region, point.resource_kind, point.name)
         except StewardError as error:
             # A refusal concerns this one; anything else would only be waited for again with the next.
             if not refused_with(error, DENIED | NOT_FOUND):
                 break
             continue
-        if shared is not None:
-            sharing[point.arn] = shared
+        if readers is not None:
+            sharing[point.arn] = bool(readers)
     return sharing
 
 
@@ -163,25 +161,6 @@ def _read_cluster_snapshots(region: Region, names: list[str], type_: str) -> lis
 
 def _asked(name_filter: str, names: list[str], type_: str) -> dict[str, Any]:
     return {"Filters": [{"Name": name_filter, "Values": names}]} | ({"SnapshotType": type_} if type_ else {})
-
-
-def _is_shared(region: Region, point: RestorePoint) -> bool | None:
-    doing = f"read whether snapshot {point.name} is shared"
-    if point.resource_kind == CLUSTER:
-        cluster = region.ask(
-            doing, lambda rds: rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=point.name)
-        )
-        return _any_reader(cluster["DBClusterSnapshotAttributesResult"].get("DBClusterSnapshotAttributes"))
-    answer = region.ask(doing, lambda rds: rds.describe_db_snapshot_attributes(DBSnapshotIdentifier=point.name))
-    return _any_reader(answer["DBSnapshotAttributesResult"].get("DBSnapshotAttributes"))
-
-
-def _any_reader(attributes: Sequence[DBSnapshotAttributeTypeDef] | None) -> bool | None:
-    """`None` unless the attribute that tells was in the answer."""
-    for attribute in attributes or ():
-        if attribute.get("AttributeName") == _SHARING:
-            return bool(attribute.get("AttributeValues"))
-    return None
 
 
 def _check_identity(region: Region, request: SnapshotRequest) -> None:

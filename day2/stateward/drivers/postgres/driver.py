@@ -11,7 +11,7 @@ from stateward.api.conditions import Reason
 from stateward.api.errors import StewardError, Terminal
 from stateward.api.evidence import Instance, Listing, Location, RestorePoint
 from stateward.api.models import BackendSpec
-from stateward.drivers.base import Capability, Clock, DeleteOutcome, DeleteState, SnapshotRequest, always
+from stateward.drivers.base import Capability, Clock, CopyRequest, DeleteOutcome, DeleteState, SnapshotRequest, always
 from stateward.drivers.postgres import catalogue
 from stateward.drivers.postgres.catalogue import Endpoint, Identity
 from stateward.drivers.postgres.connection import Server, credentials_of
@@ -73,6 +73,14 @@ class PostgresDriver:
     def set_automated_retention(self, instance: Instance, days: int) -> None:
         """Raises `Terminal(UNSUPPORTED)`: a server that somebody else runs has no such setting."""
         raise self._unsupported(f"keep automated backups of {instance.identifier} for {days} days")
+
+    def copy(self, request: CopyRequest) -> RestorePoint:
+        """Raises `Terminal(UNSUPPORTED)`."""
+        raise self._unsupported(f"copy {request.source.name}")
+
+    def share(self, point: RestorePoint, account: str, *, shared: bool) -> None:
+        """Raises `Terminal(UNSUPPORTED)`."""
+        raise self._unsupported(f"share {point.name}")
 
     def delete(
         self, points: Sequence[RestorePoint], going_on: Callable[[], bool] = always
