@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
 
         def log_request(self, *args: Any) -> None:
             pass
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return format_datetime(world.shown_time(), usegmt=True)
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     options.state.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -32,6 +32,7 @@ class Settings:
     snapshot_seconds: float = 0.5
     retention_seconds: float = 0.5
     restorable_lag_seconds: float = 300.0
+    clock_ahead_seconds: float = 0.0
     snapshot_quota: int = 10_000
     copies_in_flight: int = 20
     cluster_copies_in_flight: int = 5
@@ -72,6 +73,10 @@ class World:
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.clock(), UTC).replace(tzinfo=None)
+
+    def shown_time(self) -> datetime:
+        """The time that answers carry: AWS's clock as somebody with a wrong clock of their own would see it."""
+        return datetime.fromtimestamp(self.clock() + self.settings.clock_ahead_seconds, UTC)
 
     def after(self, seconds: float, action: str, *subjects: Any) -> None:
         self.timeline.at(self.clock() + seconds, action, *subjects)

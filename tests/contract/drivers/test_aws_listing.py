@@ -51,6 +51,16 @@ def test_a_location_costs_one_call_per_hundred_records_of_each_kind(emulator: Em
     assert emulator.calls() == EVERY_KIND | {"DescribeDBSnapshots": 4}
 
 
+def test_a_listing_tells_the_backends_clock_beside_ours(emulator: Emulator) -> None:
+    driver = driver_of(emulator.spec())
+    for ahead in (0, -3600, 86_400):
+        emulator.own("PUT", "settings", {"clock_ahead_seconds": ahead})
+        listing = look(driver)
+        assert listing.backend_time is not None
+        assert abs((listing.backend_time - listing.taken_at).total_seconds() - ahead) < 60
+    emulator.own("PUT", "settings", {"clock_ahead_seconds": 0})
+
+
 def test_each_region_is_a_location_of_its_own(emulator: Emulator) -> None:
     emulator.seed(
         instances=[

@@ -17,6 +17,7 @@ import functools
 import ipaddress
 import threading
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -142,6 +143,15 @@ class AccountSession:
         self._keys: Keys | None = None
         self._rds: dict[str, RDSClient] = {}
         self._kms: dict[str, KMSClient] = {}
+        self._ahead: dict[str, timedelta] = {}
+
+    def clock_ahead(self, region: str) -> timedelta | None:
+        """How far RDS's clock was ahead of ours at its last answer, to the second; ``None`` before the first.
+
+        botocore adjusts its signatures to a clock that is wrong, so AWS would accept calls that are hours off.
+        """
+        with self._lock:
+            return self._ahead.get(region)
 
     def rds(self, region: str) -> RDSClient:
         """A client for RDS whose every attempt takes a token of the region's budget. Raises `StewardError`."""
@@ -235,6 +245,17 @@ class AccountSession:
         # The event comes before each attempt is signed, so that waiting does not age the signature.
         client.meta.events.register_first("request-created.rds", functools.partial(_take, budget))
         client.meta.events.register("response-received.rds", functools.partial(_exhaust_when_throttled, budget))
+        client.meta.events.register("response-received.rds", functools.partial(self._compare_clocks, region))
+
+    def _compare_clocks(self, region: str, response_dict: object = None, **_event: object) -> None:
+        headers = response_dict.get("headers") if isinstance(response_dict, dict) else None
+        try:
+            theirs = parsedate_to_datetime(headers["date"]) if headers else None
+        except (KeyError, TypeError, ValueError):
+            return  # an answer that tells no time says nothing about clocks
+        if theirs is not None and theirs.tzinfo is not None:
+            with self._lock:
+                self._ahead[region] = theirs - self._clock().replace(microsecond=0)
 
 
 def _take(budget: RequestBudget, **_event: object) -> None:
