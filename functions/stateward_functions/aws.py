@@ -4,6 +4,9 @@ Fields are those of the provider's definitions: `rds.aws.m.upbound.io` for names
 for cluster-scoped ones (its stored version, so that nothing needs a conversion). Always encrypted, never public, gp3.
 `applyImmediately` is never set: it would flush every other pending modification too. Parameters apply at the next
 reboot, which is the one method that static and dynamic parameters both accept.
+
+Automated backups are kept as long as the plan says, or longer where backup policies have set more: the controller says
+so in the ServiceInstance's status, for the provider would set back what was changed past it.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from stateward_functions.plan import Aws, Plan
 DATABASE: Final = "app"
 USERNAME: Final = "app"
 """Neither is a reserved word of RDS for PostgreSQL, whatever the claim is called."""
+LONGEST_RETENTION: Final = 35
+"""Days; RDS keeps automated backups no longer (Amazon RDS user guide, backup retention period)."""
 
 
 class Flavour(NamedTuple):
@@ -82,7 +87,8 @@ def render(
             },
         },
     }
-    wanted = _for_provider(claim, aws, agreement, identifier, group, tags)
+    retention = max(aws.backup_retention_days, min(past.automated_days or 0, LONGEST_RETENTION))
+    wanted = _for_provider(claim, aws, agreement, identifier, group, tags, retention)
     resources[naming.INSTANCE] = {
         "apiVersion": versions.instance,
         "kind": "Instance",
@@ -98,7 +104,7 @@ def render(
 
 
 def _for_provider(
-    claim: Claim, aws: Aws, agreement: Agreement, identifier: str, group: str, tags: dict[str, str]
+    claim: Claim, aws: Aws, agreement: Agreement, identifier: str, group: str, tags: dict[str, str], retention: int
 ) -> dict[str, Any]:
     wanted: dict[str, Any] = {
         "region": agreement.region,
@@ -117,7 +123,7 @@ def _for_provider(
         "username": USERNAME,
         "dbSubnetGroupName": identifier,
         "parameterGroupName": group,
-        "backupRetentionPeriod": aws.backup_retention_days,
+        "backupRetentionPeriod": retention,
         "copyTagsToSnapshot": True,
         "deletionProtection": agreement.deletion_policy == "Orphan" and claim.environment == "production",
         "deleteAutomatedBackups": agreement.deletion_policy == "Delete",

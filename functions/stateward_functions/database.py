@@ -205,6 +205,7 @@ def _facts(
         "identifier": service_instance.identifier(target),
         "resourceID": before.resource_id,
         "initialized": before.initialized,
+        "automatedBackupDays": before.automated_days if offered.aws is not None else None,
     }
 
 

@@ -1,10 +1,11 @@
 """The `Enrol` step: day-2 care for databases of anybody's composition.
 
 Beside every database among the desired resources it puts a ServiceInstance and, if asked, a deletion guard, and it
-adds the tags that policies select on. Invariants: nothing else of the desired state changes; a tag that is already
-there keeps its value; what was enrolled once stays enrolled while its database is desired, whatever becomes
-unreadable; the composite's readiness never waits for what this step adds. What cannot be done is one warning, never a
-failed composition.
+adds the tags that policies select on; where policies set how long automated backups are kept (RDS), it asks for that.
+Invariants: nothing else of the desired state changes; a tag that is already there keeps its value; a retention that
+the composition states itself wins when it is longer, or 0, and one that policies have set is never forgotten; what was
+enrolled once stays enrolled while its database is desired, whatever becomes unreadable; the composite's readiness never
+waits for what this step adds. What cannot be done is one warning, never a failed composition.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from google.protobuf.struct_pb2 import Struct
 
 from stateward.api import names
 from stateward_functions import claim, fieldpath, keeping, past, recognition, service_instance, structs
+from stateward_functions.aws import LONGEST_RETENTION
 from stateward_functions.recognition import Found
 
 PREFIX: Final = "stateward-"
 GUARD_SUFFIX: Final = "-guard"
+RETENTION: Final = "backupRetentionPeriod"
 PROTECTION: Final = "protection.crossplane.io/v1beta1"
 _UNSAFE: Final = re.compile(r"[^a-z0-9]+")
 
@@ -67,6 +70,8 @@ def respond(request: Any, response: Any) -> None:
             _enrol(request, response, owner, wish, database, warnings)
         else:
             _keep(request, response, database)
+        if database.kind.tagged:
+            _retain(request, database)
     if warnings:
         response.results.add(severity=fnv1.SEVERITY_WARNING, message="; ".join(warnings), target=fnv1.TARGET_COMPOSITE)
 
@@ -193,6 +198,40 @@ def _tag(database: Found, owner: Owner, wish: Wish) -> dict[str, str]:
     if missing:
         structs.put(parent.fields[field].struct_value, missing)
     return structs.text_map(structs.child(parent, field)) if database.kind.tagged else dict(sorted(wanted.items()))
+
+
+def _retain(request: Any, database: Found) -> None:
+    """Ask the provider for the retention of automated backups that policies have set.
+
+    It is remembered on the managed resource: a ServiceInstance that somebody deletes comes back without a status, and
+    to ask for fewer days meanwhile would lose recovery window.
+    """
+    for_provider = structs.child(database.desired, "spec", "forProvider")
+    standing = structs.child(past.resource(request, PREFIX + database.key), "status", "automatedBackups")
+    annotations = structs.child(past.resource(request, database.key), "metadata", "annotations")
+    remembered = structs.text(annotations, names.ANNOTATION_AUTOMATED_DAYS) or ""
+    days = structs.integer(standing, "setDays") or (int(remembered) if remembered.isdecimal() else 0)
+    if not days or for_provider is None:
+        return
+    days = min(days, LONGEST_RETENTION)
+    _remember(database, days)
+    stated = structs.integer(for_provider, RETENTION)
+    initial = structs.integer(structs.child(database.desired, "spec", "initProvider"), RETENTION)
+    longest = max(days, stated or 0, initial or 0)
+    if stated != longest and 0 not in (stated, initial):
+        structs.put(for_provider, {RETENTION: longest})
+
+
+def _remember(database: Found, days: int) -> None:
+    metadata = structs.child(database.desired, "metadata")
+    if metadata is None:
+        structs.put(database.desired, {"metadata": {}})
+        metadata = structs.child(database.desired, "metadata")
+    if metadata is not None and structs.child(metadata, "annotations") is None:
+        structs.put(metadata, {"annotations": {}})
+    annotations = structs.child(metadata, "annotations")
+    if annotations is not None:
+        structs.put(annotations, {names.ANNOTATION_AUTOMATED_DAYS: str(days)})
 
 
 def _service_instance(owner: Owner, wish: Wish, database: Found, backend: str, tags: dict[str, str]) -> dict[str, Any]:

@@ -42,6 +42,9 @@ class Past(NamedTuple):
     managed: Struct | None
     """The observed managed resource that is the database: RDS Instance or SQL Database."""
     managed_ready: bool
+    automated_days: int | None
+    """Days of automated backups that policies have set; forgetting them would ask for fewer, and lose recovery window.
+    """
 
 
 def resource(request: Any, key: str) -> Struct | None:
@@ -97,6 +100,8 @@ def recall(request: Any) -> Past:
         instance=instance,
         managed=managed,
         managed_ready=ready,
+        automated_days=structs.integer(structs.child(instance_status, "automatedBackups"), "setDays")
+        or structs.integer(status, "automatedBackupDays"),
     )
 
 

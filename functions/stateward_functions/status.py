@@ -31,6 +31,7 @@ FACTS: Final = (
     "identifier",
     "resourceID",
     "initialized",
+    "automatedBackupDays",
 )
 """Fields that survive from the last status while a claim is invalid."""
 

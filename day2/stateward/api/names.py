@@ -53,5 +53,8 @@ completes. The value is when it was last shared, RFC 3339 in UTC."""
 ANNOTATION_SKIP_BACKUP: Final = "stateward.dev/change-without-backup"
 """On a claim: digest of the one pending change that may go on without a backup."""
 
+ANNOTATION_AUTOMATED_DAYS: Final = "stateward.dev/automated-backup-days"
+"""On a managed resource of somebody's own composition: the days of automated backups that policies have set."""
+
 RESTORE_POINT_PREFIX: Final = "stateward-"
 """First characters of the name of every restore point that Stateward takes."""
