@@ -1,153 +1,184 @@
-"""Random fleets: two Backends with two regions each, databases that may be gone, points and rules of all kinds.
+"""Random evidence: two accounts and a vault, databases in every state of life, restore points of every kind, copies.
 
-Values are few and collide on purpose: equal ages, shared names, tags that half the selectors mean.
+Values are few and collide on purpose: equal ages, shared names, tags that half the selectors mean. The plain comes
+first and often, or nothing would ever be deleted. Times are those of one moment, `NOW`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
 
 from stateward.api.evidence import Instance, Listing, Location, PointKind, RestorePoint
-from stateward.api.models import BackupPolicy, Hold, LabelRequirement, Selector, ServiceInstance
+from stateward.api.models import Orphan, ServiceInstance
 from stateward.policy.fleet import Evidence
-from stateward.policy.plan import Plan
-from stateward.policy.retention import decide
-from tests.builders import NOW, a_hold, a_listing, a_point, a_policy, a_service_instance, an_instance, days
+from tests.builders import NOW, a_copy, a_listing, a_point, a_service_instance, an_instance, arn_of, days, hours
 
-LOCATIONS = tuple(
-    Location(backend=backend, account=account, region=region)
-    for backend, account in (("prod", "111111111111"), ("dev", "222222222222"))
-    for region in ("eu-west-1", "us-east-1")
-)
-TAGS = st.one_of(
-    st.none(),
-    st.dictionaries(st.sampled_from(["team", "tier"]), st.sampled_from(["a", "b"]), max_size=2),
-    st.just({"team": "a"}),
-    st.just({"stateward.dev/hold": "x"}),
-)
-USUAL = st.sampled_from([True] * 9 + [False])
-LABELS = st.dictionaries(st.sampled_from(["app", "tier"]), st.sampled_from(["a", "b"]), max_size=2)
-AGES = st.one_of(st.none(), st.sampled_from([0, 1, 3, 3, 7, 14, 30, 90, 91, 400]).map(days), st.just(-days(2)))
+PROD = Location(backend="prod", account="111111111111", region="eu-west-1")
+PROD_US = Location(backend="prod", account="111111111111", region="us-east-1")
+DEV = Location(backend="dev", account="222222222222", region="eu-west-1")
+VAULT = Location(backend="vault", account="333333333333", region="eu-central-1")
+LOCATIONS = (PROD, PROD_US, DEV, VAULT)
 
 
-# The plain comes first and often: most points of a fleet are ordinary, or nothing would ever be deleted.
-ODDITIES = st.sampled_from(
-    ["no"] * 14 + ["age", "tags", "unsettled", "broken", "foreign", "shared", "unread", "unread", "unread"]
+def usually(*odd: Any, plain: Any, times: int) -> st.SearchStrategy[Any]:
+    """The plain value mostly. It stands at both ends, which are drawn more often than their share."""
+    return st.sampled_from([*[plain] * times, *odd, *[plain] * times])
+
+
+AGES = st.sampled_from(
+    [*map(days, [1, 1, 2, 3, 7, 8, 14, 31, 45, 90, 91, 400, 800]), hours(1), hours(5), hours(6), hours(25)]
 )
+TAGS = usually({}, {"team": "b"}, {"tier": "gold"}, {"team": "a", "tier": "gold"}, None, plain={"team": "a"}, times=4)
+LABELS = st.sampled_from([{}, {"app": "a"}, {"app": "b"}, {"app": "a", "tier": "b"}])
+ENVIRONMENTS = st.sampled_from(["dev", "production", "production"])
+
+ODDITIES: Mapping[str, Mapping[str, Any]] = {
+    "unsettled": {"settled": False, "state": "creating", "restorable": False},
+    "broken": {"restorable": False, "state": "incompatible-restore"},
+    "keyless": {"restorable": False, "encrypted": True},
+    "foreign": {"foreign": True},
+    "shared": {"shared": True},
+    "attributes unread": {"shared": None},
+    "tags unread": {"tags": None},
+    "held by a tag": {"tags": {"stateward.dev/hold": "case"}},
+    "of nobody": {"resource_id": ""},
+    "no time": {"taken_at": None},
+    "of the future": {"taken_at": NOW + days(2)},
+    "a little ahead": {"taken_at": NOW + timedelta(minutes=3)},
+    "tagged": {"tags": {"team": "a"}},
+    "tagged otherwise": {"tags": {"tier": "gold"}},
+}
+ODD = usually(*ODDITIES, *["attributes unread"] * 8, plain="", times=30)
+KINDS = usually(PointKind.AUTOMATED, PointKind.AWS_BACKUP, plain=PointKind.MANUAL, times=6)
+VERIFIED = usually(NOW - days(1), plain=None, times=3)
 
 
 @st.composite
-def points_of(draw: st.DrawFn, live: Instance, index: int) -> RestorePoint:
-    kind = draw(st.sampled_from([PointKind.MANUAL] * 4 + [PointKind.AUTOMATED, PointKind.AWS_BACKUP]))
-    odd = draw(ODDITIES)
-    return a_point(
-        f"{live.identifier}-{index}",
-        of=live,
-        age=draw(AGES) if odd == "age" else draw(st.sampled_from([1, 3, 7, 14, 30, 90, 91, 400]).map(days)),
-        kind=kind,
-        tags=draw(TAGS) if odd == "tags" else {},
-        settled=odd != "unsettled",
-        restorable=odd != "broken",
-        foreign=odd == "foreign",
-        shared={"shared": True, "unread": None}.get(odd, False),
+def points_of(draw: st.DrawFn, live: Instance, index: int, gone_for: timedelta = timedelta(0)) -> RestorePoint:
+    """A restore point of a database: mostly a plain manual snapshot, taken while it lived."""
+    point = a_point(
+        f"{live.identifier}-{index}", of=live, age=gone_for + draw(AGES), kind=draw(KINDS), verified_at=draw(VERIFIED)
     )
+    odd = ODDITIES.get(draw(ODD), {})
+    point = msgspec.structs.replace(point, **odd)
+    return msgspec.structs.replace(point, arn=arn_of(point))
+
+
+FATES = usually(
+    *["is gone"] * 6, "was renamed", "orphan, reviewed", "orphan, from its record",
+    "orphan, from its points", "gave its name away", "went unnoticed", "nobody knew", "is not enrolled",
+    "is claimed twice", "is being deleted",
+    plain="lives", times=5,
+)  # fmt: skip
+_ORPHANS = {
+    "orphan, reviewed": "Reviewed",
+    "orphan, from its record": "Record",
+    "orphan, from its points": "RestorePoints",
+}
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What one database brings into a fleet."""
+
+    lives: tuple[Instance, ...]
+    owners: tuple[ServiceInstance, ...]
+    points: tuple[RestorePoint, ...]
+
+
+@st.composite
+def databases(draw: st.DrawFn, location: Location, number: int, elsewhere: tuple[Location, ...]) -> Part:
+    """One database of any fate, its records, its points, and copies of them at other places."""
+    fate, tags = draw(FATES), draw(TAGS)
+    live = an_instance(
+        f"db{number}", resource_id=f"db-{location.backend}-{location.region}-{number}".upper(), location=location,
+        tags=tags,
+    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "name": f"{location.backend}-{location.region}-{number}",
+        "labels": draw(LABELS),
+        "environment": draw(ENVIRONMENTS),
+    }
+    gone_for = timedelta(0)
+    if fate in _ORPHANS or fate == "is gone":
+        gone_for = draw(AGES)
+        fields["gone_since"] = NOW - gone_for
+        fields["last_tags"] = tags
+    if fate in _ORPHANS:
+        fields["orphan"] = Orphan(evidence=_ORPHANS[fate])
+    if fate == "is being deleted":
+        fields["deleting"] = NOW - hours(1)
+    owners = [] if fate in ("nobody knew", "is not enrolled") else [a_service_instance(live, **fields)]
+    if fate == "is claimed twice":
+        owners.append(a_service_instance(live, **{**fields, "name": fields["name"] + "-again"}))
+    shown: list[Instance] = []
+    if fate == "was renamed":
+        shown.append(msgspec.structs.replace(live, identifier=f"new-{live.identifier}"))
+    elif fate == "gave its name away":
+        shown.append(an_instance(live.identifier, resource_id=f"{live.resource_id}-OTHER", location=location, tags={}))
+    elif fate not in (*_ORPHANS, "is gone", "went unnoticed", "nobody knew"):
+        shown.append(live)
+    points = [draw(points_of(live, index, gone_for)) for index in range(draw(st.integers(2, 8)))]
+    copies = [
+        a_copy(point, place, name=f"copy-{location.backend}-{location.region}-{point.name}", shared=False)
+        for place in elsewhere
+        if draw(st.booleans())
+        for point in points[: draw(st.integers(0, 4))]
+        if point.kind is PointKind.MANUAL
+    ]
+    copies = [msgspec.structs.replace(copy, arn=arn_of(copy)) for copy in copies]
+    return Part(lives=tuple(shown), owners=tuple(owners), points=(*points, *copies))
+
+
+TROUBLES: Mapping[str, Mapping[str, Any]] = {
+    "incomplete": {"complete": False},
+    "listed long ago": {"age": hours(3)},
+    "clocks differ": {"clock_ahead": -timedelta(minutes=6)},
+    "clocks differ a little": {"clock_ahead": timedelta(minutes=4)},
+    "no clock told": {"clock_ahead": None},
+}
+TROUBLE = usually(*TROUBLES, plain="", times=20)
 
 
 @st.composite
 def evidences(draw: st.DrawFn) -> Evidence:
-    instances: list[ServiceInstance] = []
-    listings: list[Listing] = []
-    for location in draw(st.lists(st.sampled_from(LOCATIONS), min_size=1, max_size=3, unique=True)):
-        lives, points = [], []
-        for number in range(draw(st.integers(1, 3))):
-            live = an_instance(
-                f"db{number}",
-                resource_id=f"db-{location.backend}-{location.region}-{number}".upper(),
-                location=location,
-                tags=draw(st.sampled_from([{"team": "a"}] * 5 + [{}])) if draw(USUAL) else draw(TAGS),
+    """Everything that is known of one to three places."""
+    places = draw(st.lists(st.sampled_from(LOCATIONS), min_size=1, max_size=3, unique=True))
+    parts = [
+        draw(databases(place, number, tuple(other for other in places if other != place)[:1]))
+        for place in places
+        for number in range(draw(st.integers(1, 2)))
+    ]
+    listings = [
+        a_listing(
+            [live for part in parts for live in part.lives if live.location == place],
+            [point for part in parts for point in part.points if point.location == place],
+            location=place,
+            **TROUBLES.get(draw(TROUBLE), {}),
+        )
+        for place in places
+    ]
+    return Evidence(listings=tuple(listings), instances=tuple(owner for part in parts for owner in part.owners))
+
+
+def with_listings(evidence: Evidence, listings: Iterable[Listing]) -> Evidence:
+    """The same records over other listings."""
+    return msgspec.structs.replace(evidence, listings=tuple(listings))
+
+
+def without(evidence: Evidence, gone: Iterable[Any]) -> Evidence:
+    """The evidence once these points (by location and name) are deleted."""
+    names = set(gone)
+    return with_listings(
+        evidence,
+        (
+            msgspec.structs.replace(
+                listing, points=tuple(point for point in listing.points if (point.location, point.name) not in names)
             )
-            points += [draw(points_of(live, index)) for index in range(draw(st.integers(2, 8)))]
-            if draw(USUAL):
-                lives.append(live)
-            if draw(USUAL):
-                labels = draw(LABELS)
-                instances.append(
-                    a_service_instance(
-                        live,
-                        name=f"{location.backend}-{location.region}-{number}",
-                        labels=labels,
-                        environment=draw(st.sampled_from(["dev", "production"])),
-                    )
-                )
-        listings.append(a_listing(lives, points, location=location, complete=draw(USUAL)))
-    return Evidence(listings=tuple(listings), instances=tuple(instances))
-
-
-SELECTORS = st.one_of(
-    st.just(Selector()),
-    st.builds(
-        Selector,
-        match_labels=st.one_of(st.just({}), LABELS),
-        match_tags=st.one_of(st.just({}), st.just({"team": "a"})),
-        exclude_tags=st.one_of(st.just({}), st.just({"tier": ""})),
-        environments=st.sampled_from([(), ("production",)]),
-        expression=st.sampled_from(["", "", 'instance.tags["team"] == "a"', 'instance.region != "us-east-1"', "1 +"]),
-    ),
-    st.just(Selector(match_expressions=(LabelRequirement(key="app", operator="In", values=("a",)),))),
-)
-
-
-@st.composite
-def policies(draw: st.DrawFn, name: str = "", *, enforce: bool | None = None, selects: bool = True) -> BackupPolicy:
-    """A policy with a retention."""
-    within = draw(st.sampled_from(["P1D", "P2D", "P7D", "P30D", "P90D", ""]))
-    last = draw(st.sampled_from([None, None, 1, 2])) if within else draw(st.sampled_from([1, 2]))
-    enforced = draw(st.integers(0, 3)) > 0 if enforce is None else enforce
-    return a_policy(
-        name or f"p{draw(st.integers(0, 99))}",
-        within=within,
-        last=last,
-        floor=draw(st.sampled_from([None, 1, 2, 3])),
-        mode="Enforce" if enforced else "Audit",
-        max_deletes_percent=draw(st.sampled_from([20, 50, 100, 100])),
-        selector=draw(SELECTORS) if selects else Selector(),
+            for listing in evidence.listings
+        ),
     )
-
-
-HOLDS = st.one_of(
-    st.builds(lambda selector: a_hold("by-selector", selector=selector), SELECTORS),
-    st.builds(lambda ids: a_hold("by-id", resource_ids=ids), st.just(["DB-PROD-EU-WEST-1-0"])),
-    st.builds(lambda names: a_hold("by-name", points=names), st.lists(st.sampled_from(["db0-0", "db1-3"]), min_size=1)),
-)
-
-
-@st.composite
-def rule_sets(draw: st.DrawFn) -> list[BackupPolicy]:
-    """Policies with distinct names; at least one of them matches a lot and enforces."""
-    chosen = [draw(policies("first", enforce=True, selects=False))]
-    return chosen + [draw(policies(f"p{number}")) for number in range(draw(st.integers(0, 2)))]
-
-
-def plan_for(evidence: Evidence, rules: Iterable[BackupPolicy], holds: Iterable[Hold] = ()) -> Plan:
-    return decide(evidence, tuple(rules), tuple(holds), NOW)
-
-
-def let_go(plan: Plan) -> set[RestorePoint]:
-    """Points that every matching policy lets go."""
-    return {_hashable(verdict.point) for verdict in plan.verdicts if verdict.outcome == "Expire"}
-
-
-def deletable(plan: Plan) -> set[RestorePoint]:
-    """Points that a pass would delete if no brake stopped it."""
-    return {_hashable(verdict.point) for verdict in plan.verdicts if verdict.deletable}
-
-
-def names_of(points: Iterable[RestorePoint]) -> set[tuple[Location, str]]:
-    return {(point.location, point.name) for point in points}
-
-
-def _hashable(point: RestorePoint) -> RestorePoint:
-    return msgspec.structs.replace(point, tags=None)

@@ -1,0 +1,5 @@
+"""Profiles of the property tests."""
+
+from tests.property.budget import register
+
+register()

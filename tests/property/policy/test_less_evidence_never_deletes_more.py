@@ -1,0 +1,57 @@
+"""What could not be read keeps. Every failure is injected on its own, and several together."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stateward.policy.plan import Code
+from tests.property.budget import examples
+from tests.property.policy.failures import OF_LISTINGS, failures, replace
+from tests.property.policy.rules import World, deletions, due, let_go, worlds
+
+
+@examples(120)
+@given(worlds(approved=True), st.randoms(use_true_random=False))
+def test_each_read_that_fails(world: World, random: Random) -> None:
+    before = world.plan()
+    for said, evidence in failures(world.evidence, random):
+        after = world.plan(evidence=evidence)
+        assert let_go(after) <= let_go(before), said
+        assert due(after) <= due(before), said
+        assert deletions(after) <= due(before), said
+
+
+@examples(60)
+@given(worlds(), st.randoms(use_true_random=False))
+def test_reads_that_fail_together(world: World, random: Random) -> None:
+    before, evidence = due(world.plan()), world.evidence
+    for _ in range(3):
+        choices = list(failures(evidence, random))
+        if not choices:
+            return
+        said, evidence = random.choice(choices)
+        after = due(world.plan(evidence=evidence))
+        assert after <= before, said
+        before = after
+
+
+@examples(40)
+@given(worlds(approved=True))
+def test_a_clock_that_is_more_than_five_minutes_off_stops_its_place(world: World) -> None:
+    for said in ("the clocks differ", "the clocks differ the other way"):
+        for index, listing in enumerate(world.evidence.listings):
+            wrong = replace(listing, **OF_LISTINGS[said])
+            listings = (*world.evidence.listings[:index], wrong, *world.evidence.listings[index + 1 :])
+            plan = world.plan(evidence=replace(world.evidence, listings=listings))
+            assert not plan.due(listing.location)
+            assert not plan.locations[listing.location].complete
+            codes = {
+                reason.code
+                for verdict in plan.verdicts
+                if verdict.point.location == listing.location and not verdict.holds
+                for reason in verdict.reasons
+            }
+            assert codes <= {Code.CLOCK_SKEW, Code.HOLD_TAG, Code.LISTING_INCOMPLETE}

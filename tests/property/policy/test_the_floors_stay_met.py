@@ -1,0 +1,95 @@
+"""The newest restorable points stay, of every database, live or gone, at every place, and so do the proved ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from hypothesis import given
+
+from stateward.api.evidence import RestorePoint
+from stateward.api.models import BackupPolicy
+from stateward.policy.fleet import CLOCK_SKEW
+from stateward.policy.plan import Verdict, guard_key
+from tests.property.budget import examples
+from tests.property.policy.rules import World, names, worlds
+
+
+def counts(point: RestorePoint, now: datetime) -> bool:
+    """Whether a point is one to fall back on."""
+    believable = point.taken_at is not None and point.taken_at <= now + CLOCK_SKEW
+    return point.restorable and point.settled and not point.foreign and believable
+
+
+def proves(point: RestorePoint) -> bool:
+    return point.verified_at is not None
+
+
+def groups(world: World) -> list[list[Verdict]]:
+    """The verdicts on the points of one database at one place, copies apart."""
+    found: dict[object, list[Verdict]] = {}
+    for verdict in world.plan().verdicts:
+        found.setdefault(guard_key(verdict.point), []).append(verdict)
+    return list(found.values())
+
+
+def floors(world: World) -> dict[str, tuple[int, int]]:
+    return {
+        policy.metadata.name: (max(1, floor.restorable), floor.verified) if floor else (1, 0)
+        for policy in world.policies
+        if isinstance(policy, BackupPolicy) and policy.spec.retention
+        for floor in (policy.spec.retention.floor,)
+    }
+
+
+@examples(150)
+@given(worlds(approved=True))
+def test_what_is_left_meets_the_floor_of_every_policy_that_let_go(world: World) -> None:
+    wanted = floors(world)
+    for verdicts in groups(world):
+        for name in {name for verdict in verdicts if verdict.deletable for name in verdict.policies}:
+            covered = [verdict for verdict in verdicts if name in verdict.policies and counts(verdict.point, world.now)]
+            restorable, verified = wanted[name]
+            assert_stays(covered, restorable, lambda point: True)
+            assert_stays(covered, verified, proves)
+
+
+def assert_stays(covered: Sequence[Verdict], count: int, counted: Callable[[RestorePoint], bool]) -> None:
+    before = [verdict for verdict in covered if counted(verdict.point)]
+    after = [verdict for verdict in before if not verdict.deletable]
+    assert len(after) >= min(count, len(before))
+
+
+@examples(100)
+@given(worlds(approved=True))
+def test_the_newest_restorable_point_of_a_database_stays(world: World) -> None:
+    for verdicts in groups(world):
+        restorable = [verdict for verdict in verdicts if counts(verdict.point, world.now)]
+        if restorable:
+            newest = max(taken(verdict) for verdict in restorable)
+            assert all(not verdict.deletable for verdict in restorable if taken(verdict) == newest)
+
+
+def taken(verdict: Verdict) -> datetime:
+    if verdict.point.taken_at is None:
+        raise ValueError("a point without a time counts for nothing")
+    return verdict.point.taken_at
+
+
+@examples(100)
+@given(worlds(approved=True))
+def test_the_second_look_is_told_which_points_the_floors_count_on(world: World) -> None:
+    plan, wanted = world.plan(), floors(world)
+    for verdict in plan.verdicts:
+        if not verdict.deletable:
+            continue
+        group = [other for other in plan.verdicts if guard_key(other.point) == guard_key(verdict.point)]
+        guards = names(plan.guards(verdict))
+        for name in verdict.policies:
+            covered = [other for other in group if name in other.policies and counts(other.point, world.now)]
+            guarding = [other for other in covered if (other.point.location, other.point.name) in guards]
+            restorable, verified = wanted[name]
+            assert not any(other.deletable for other in guarding)
+            assert len(guarding) >= min(restorable, len(covered))
+            proved = [other for other in covered if proves(other.point)]
+            assert sum(proves(other.point) for other in guarding) >= min(verified, len(proved))
