@@ -170,6 +170,7 @@ class Bench:
             instance=self._owner,
             policies=self._names,
             deletable=enforced or bool(approved_by),
+            enforced=enforced,
             approvable=approvable,
             approved_by=approved_by,
         )

@@ -1,8 +1,9 @@
 """The brake: how much one pass may delete, of one instance, of a policy's instances, of a place.
 
 It is not a rule. A pass that would take more than a limit allows is refused as a whole for its location; it stops an
-unusual pass until somebody has looked. What a person approved is not refused, but it counts: otherwise approving a part
-would let the rest go. Once the approved part is gone, the rest is a pass of its own, weighed again.
+unusual pass until somebody has looked. It weighs what goes without anybody having to be asked, whether or not a part of
+that is approved besides: otherwise approving a part would let the rest go, and approving something else would stop it.
+What is approved is never refused. Once an approved part is gone, the rest is a pass of its own, weighed again.
 """
 
 from __future__ import annotations
@@ -44,17 +45,17 @@ class Brake:
     def weigh(self, database: Database, judged: Judged) -> None:
         """Take in one database."""
         at, points = database.location, len(judged.verdicts)
-        due = sum(verdict.deletable for verdict in judged.verdicts)
-        if any(verdict.deletable and not verdict.approved_by for verdict in judged.verdicts):
+        due = sum(verdict.enforced for verdict in judged.verdicts)
+        if any(verdict.enforced and not verdict.approved_by for verdict in judged.verdicts):
             self._unasked.add(at)
         _add(self._of_location.setdefault(at, _Load()), due, points)
         if not judged.matches:
             return
         instance, matches = judged.matches[0]
         self._policies.update((policy.name, policy) for policy in matches.retaining)
-        for (names, deletable), number in Counter((v.policies, v.deletable) for v in judged.verdicts).items():
+        for (names, enforced), number in Counter((v.policies, v.enforced) for v in judged.verdicts).items():
             for name in names:
-                _add(self._of_policy.setdefault((at, name), _Load()), number if deletable else 0, number)
+                _add(self._of_policy.setdefault((at, name), _Load()), number if enforced else 0, number)
         if due:
             self._weigh_instance(at, (instance.metadata.namespace, instance.metadata.name), matches, due, points)
 

@@ -128,11 +128,9 @@ def _overdue(case: Case) -> Iterator[Divergence]:
     limit = AgeLimits(case.policies).smallest(policy.metadata.name for policy in case.policies)
     if limit is None:
         return
-    times = _times(case)
-    newest = newest_restorable(Protection(last_restore_point_time=max(times, default=None)), case.live)
-    since = newest or case.live.created_at
-    if since is not None and case.now >= since + limit[0]:
-        shown = max(times, default=None)
+    shown = max(_sure_times(case), default=None)
+    newest = newest_restorable(Protection(last_restore_point_time=shown), case.live) or case.live.created_at
+    if newest is not None and case.now >= max((newest, *_times(case))) + limit[0]:
         message = (
             f"the newest restorable point is older than policy {limit[1]} allows; see the Backups of this database, or "
             "make one now"
@@ -142,14 +140,14 @@ def _overdue(case: Case) -> Iterator[Divergence]:
 
 
 def _window(case: Case) -> Iterator[Divergence]:
-    created, times = case.live.created_at, (*_times(case), *_continuous_since(case))
+    created, sure = case.live.created_at, (*_sure_times(case), *_continuous_since(case))
     asked = [(within, policy.metadata.name) for policy in case.policies if (within := window(policy)) is not None]
-    if created is None or not asked or not times:
+    if created is None or not asked or not sure:
         return
     longest, name = max(asked)
     spaces = [space for policy in case.policies if (space := spacing(policy)) is not None]
     # The oldest point may be one run younger than the window, and nobody counts hours here.
-    if min(times) > max(case.now - longest, created) + min(spaces, default=_DAY) + _DAY:
+    if min((*sure, *_times(case))) > max(case.now - longest, created) + min(spaces, default=_DAY) + _DAY:
         message = (
             f"restorable points do not reach back as far as policy {name} keeps them; they will once enough time has "
             "passed with backups, if nothing else deletes them"
@@ -158,7 +156,8 @@ def _window(case: Case) -> Iterator[Divergence]:
 
 
 def _gap(case: Case) -> Iterator[Divergence]:
-    times = _times(case)
+    sure = _sure_times(case)
+    times = [moment for moment in _times(case) if min(sure, default=case.now) <= moment <= max(sure, default=case.now)]
     for policy in case.policies:
         within, allowed, since = window(policy), spacing(policy), policy.metadata.creation_timestamp
         if within is None or allowed is None or since is None:
@@ -302,9 +301,13 @@ def _maybe(case: Case) -> tuple[RestorePoint, ...]:
     )
 
 
+def _sure_times(case: Case) -> tuple[datetime, ...]:
+    return tuple(point.taken_at for point in case.restorable if point.taken_at is not None)
+
+
 def _times(case: Case) -> tuple[datetime, ...]:
-    """Times of the points that are, or may be, restorable."""
-    return tuple(point.taken_at for point in (*case.restorable, *_maybe(case)) if point.taken_at is not None)
+    """Times of the points that are, or may be, restorable. They refute a claim and never make one."""
+    return (*_sure_times(case), *(point.taken_at for point in _maybe(case) if point.taken_at is not None))
 
 
 def _continuous(case: Case) -> bool:

@@ -119,6 +119,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     holds: tuple[str, ...] = ()
     deletable: bool = False
     """To be deleted now: let go, and every matching policy is in Enforce mode or a RetentionPlan approves it."""
+    enforced: bool = False
+    """Let go, and every matching policy is in Enforce mode: it needs nobody's approval, unless the pass is refused."""
     approvable: bool = False
     """Let go, and no matching policy is in Audit mode: a RetentionPlan that names it lets it be deleted."""
     approved_by: str = ""

@@ -124,6 +124,11 @@ class TestLimits:
         policy = a_policy(within="P90D", limits=Limits(per_instance=InstanceLimits(percent=74)))
         assert deleted(plan_of(policy, approval(POINTS[1]))) == ["old-100"]
 
+    def test_weigh_only_what_nobody_has_to_approve(self) -> None:
+        """An approval must not stop what would go without it."""
+        asking = a_policy(within="P90D", mode="RequireApproval", max_deletes_percent=1)
+        assert len(deleted(plan_of(asking, approval(*POINTS)))) == 3
+
     def test_allow_exactly_what_they_say(self) -> None:
         limits = Limits(per_instance=InstanceLimits(percent=75, count=3), per_pass=PassLimits(percent=75, count=3))
         plan = plan_of(a_policy(within="P90D", limits=limits), backend=PassLimits(percent=75, count=3))
