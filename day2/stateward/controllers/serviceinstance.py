@@ -10,14 +10,16 @@ Deleting a ServiceInstance touches nothing on the backend: this controller has n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from stateward.api.conditions import FALSE, TRUE, UNKNOWN, ConditionType, Reason
 from stateward.api.models import Condition, Protection, ServiceInstance, ServiceInstanceStatus
+from stateward.controllers.ageing import age_of, with_age
 from stateward.controllers.automated import AutomatedRetention
 from stateward.controllers.capability import Support, support_of
+from stateward.controllers.changes import ChangeReconciler
 from stateward.controllers.connections import Connections
 from stateward.controllers.identity import Sighting, locate
 from stateward.controllers.inventory import Inventory, View
@@ -33,6 +35,8 @@ from stateward.runtime.store import Change
 
 GONE = "deleted"
 """State of a database that was there and is not any more."""
+LATE = timedelta(milliseconds=500)
+"""A timer may fire a little early by the wall clock."""
 SAID = 4
 """Divergences that the message of a condition names; the status lists them all."""
 
@@ -50,6 +54,7 @@ class ServiceInstanceReconciler:
         plan: Callable[[], Plan | None],
         next_backup: Callable[[Key, datetime | None], datetime | None],
         automated: AutomatedRetention,
+        changes: ChangeReconciler,
         now: Clock,
     ) -> None:
         self._stores = stores
@@ -59,6 +64,7 @@ class ServiceInstanceReconciler:
         self._plan = plan
         self._next_backup = next_backup
         self._automated = automated
+        self._changes = changes
         self._now = now
 
     async def reconcile(self, key: Key) -> Result:
@@ -70,19 +76,24 @@ class ServiceInstanceReconciler:
         known = service.status.protection if service.status else None
         summary = plan.instances.get((key.namespace, key.name)) if plan else None
         sighting = self._sighting(service)
+        now = self._now()
         status = describe(
             service,
             sighting,
             summary,
             support=self._support(service, summary),
             next_backup=self._next_backup(key, known.next_backup if known else None),
-            now=self._now(),
+            now=now,
         )
         status, act = self._automated.describe(service, sighting, status)
+        status = self._changes.describe(service, status)
+        age = age_of(service, summary, sighting.instance, self._stores, now) if summary else None
+        if age is not None:
+            status = with_age(service, status, age, now)
         await self._writer.write(service, status)
         if act is not None:
             act()
-        return Result()
+        return Result(requeue_after=age.turns_at - now + LATE if age and age.turns_at else None)
 
     def _sighting(self, service: ServiceInstance) -> Sighting:
         name = service.spec.backend_ref.name
