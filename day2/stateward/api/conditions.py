@@ -28,6 +28,8 @@ class ConditionType(StrEnum):
     """BackupPolicy: what became of its expired restore points."""
     CONFLICTED = "Conflicted"
     """BackupPolicy: an upper bound contradicts what a policy or a floor keeps; the data is kept."""
+    COPIED = "Copied"
+    """BackupPolicy: every copy that its copy rules ask for exists."""
     COMPLETED = "Completed"
     """Backup: the restore point is usable."""
     BACKED_UP = "BackedUp"
@@ -125,6 +127,10 @@ class Reason(StrEnum):
         "RetentionFixed",
         "Automated backups are off, or AWS Backup owns them; that is not for Stateward to change.",
     )
+    COPIED = "Copied", "Every copy that the policy asks for exists."
+    COPYING = "Copying", "Copies are missing or in progress; nothing is wrong."
+    COPY_FAILED = "CopyFailed", "Some restore points cannot be copied; the message says why. The others are."
+    INVALID_COPIES = "InvalidCopies", "A copy rule cannot be used; the message names its field."
     CAPABILITIES_MET = "CapabilitiesMet", "The backend can do all that the matching policies ask."
     WAITING = "Waiting", "Work goes on; nothing is wrong."
     REQUESTED = "Requested", "The restore point was asked for and is being made."

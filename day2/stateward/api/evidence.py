@@ -86,6 +86,8 @@ class RestorePoint(msgspec.Struct, frozen=True, kw_only=True):
     """State in the backend's own word."""
     settled: bool
     """False while it is being created, copied, exported or deleted."""
+    unfinished: bool = False
+    """It is still being made itself: taken, or copied from another."""
     restorable: bool
     """True only when a restore would be accepted now (available, and its key, if any, is enabled)."""
     taken_at: datetime | None

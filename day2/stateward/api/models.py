@@ -380,9 +380,9 @@ class BackupPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """spec of a BackupPolicy."""
 
     mode: str = "Audit"
-    """Audit computes verdicts and deletes nothing. RequireApproval deletes what an approved RetentionPlan names.
-    Enforce lets the policy's expired restore points be deleted without asking, within its limits. One of Audit,
-    RequireApproval, Enforce."""
+    """Audit computes verdicts, deletes nothing and makes no copies. RequireApproval deletes what an approved
+    RetentionPlan names. Enforce lets the policy's expired restore points be deleted without asking, within its
+    limits. One of Audit, RequireApproval, Enforce."""
     selector: Selector
     """Which instances the policy applies to. Everything given must match; an empty selector matches every instance
     of every backend."""
@@ -397,7 +397,8 @@ class BackupPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """What the backend's own automated backups (point in time recovery) should reach, up to what it can do: RDS
     keeps 35 days at most."""
     copies: tuple[CopyRule, ...] = ()
-    """Copies of restore points in another region or account."""
+    """Copies of restore points in another region or account. Made in modes RequireApproval and Enforce, for they
+    cost money; of every manual restore point that retention keeps and that the copy rule would keep."""
     requires: Requirements | None = None
     """What matching databases must be, besides their backups. Nothing is changed and nothing deleted on this
     account: what is not met shows as divergence."""
@@ -432,10 +433,10 @@ class BackupPolicyStatus(msgspec.Struct, frozen=True, kw_only=True, omit_default
     awaiting_approval: int | None = None
     """Restore points let go that wait for an approved RetentionPlan."""
     copies: int | None = None
-    """Copies that exist under this policy."""
+    """Usable copies of matching instances at the places of spec.copies."""
     conditions: tuple[Condition, ...] = ()
     """Valid: the selector and the schedule can be used. Enforced: what became of the expired restore points.
-    Conflicted: expireAfter of some policy contradicts what another keeps."""
+    Conflicted: expireAfter of some policy contradicts what another keeps. Copied: every copy asked for exists."""
 
 
 class BackupPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel",

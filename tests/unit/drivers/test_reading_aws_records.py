@@ -129,6 +129,13 @@ def test_an_unknown_type_is_one_that_cannot_be_deleted() -> None:
 @pytest.mark.parametrize("status", ["creating", "copying", "deleting", "something-new"])
 def test_a_status_that_is_not_final_is_not_settled(status: str) -> None:
     assert (point(Status=status).settled, point(Status=status).restorable) == (False, False)
+    assert point(Status=status).unfinished is (status != "deleting")
+
+
+@pytest.mark.parametrize("status", ["available", "failed", "deleting", "deleted"])
+def test_what_is_not_being_made_is_not_unfinished(status: str) -> None:
+    assert not point(Status=status).unfinished
+    assert not point(keys=Keys(KeyState.UNREADABLE), Status=status, Encrypted=True, KmsKeyId="key").unfinished
 
 
 @pytest.mark.parametrize(

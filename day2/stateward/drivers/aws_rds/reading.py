@@ -187,7 +187,7 @@ def cluster_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
 
 def copies_in_flight(snapshots: Iterable[Snapshot]) -> InUse:
     """What unfinished snapshots are being copied from. One in the making that is no copy names itself alone."""
-    unfinished = [s for s in snapshots if not _is_settled(s.status) and s.status not in LEAVING]
+    unfinished = [s for s in snapshots if _is_unfinished(s.status)]
     return InUse(
         frozenset(s.copied_from for s in unfinished if s.copied_from),
         frozenset((s.resource_id, s.taken_at) for s in unfinished if s.taken_at is not None),
@@ -219,6 +219,7 @@ def restore_point(snapshot: Snapshot, location: Location, keys: KeyRing, in_use:
         engine=snapshot.engine,
         state=snapshot.status,
         settled=settled,
+        unfinished=_is_unfinished(snapshot.status),
         restorable=restorable,
         taken_at=snapshot.taken_at,
         size_gb=snapshot.size_gb,
@@ -260,6 +261,10 @@ def _time(text: str | None) -> datetime | None:
 
 def _is_settled(status: str) -> bool:
     return status == AVAILABLE or status in _ENDED_BADLY
+
+
+def _is_unfinished(status: str) -> bool:
+    return not _is_settled(status) and status not in LEAVING
 
 
 def _owner(arn: str) -> str:
