@@ -183,7 +183,8 @@ def main() -> int:
             for contestant in contestants
         ]
     show(results)
-    targets = [] if options.quick else checks(results)
+    unmeasured = options.quick or all(result.contestant != Stateward.name for result in results)
+    targets = [] if unmeasured else checks(results)
     for text, met in targets:
         print(f"{'met   ' if met else 'MISSED'} {text}")
     return 0 if all(met for _, met in targets) else 1
