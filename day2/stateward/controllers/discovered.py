@@ -17,7 +17,7 @@ from collections.abc import Iterable
 import msgspec
 
 from stateward.api import names
-from stateward.api.evidence import Instance
+from stateward.api.evidence import Instance, Location
 from stateward.api.models import NameReference, ObjectMeta, ServiceInstance, ServiceInstanceSpec
 from stateward.controllers.identity import known_resource_id
 from stateward.controllers.inventory import View
@@ -80,10 +80,14 @@ def discover(view: View, services: Iterable[ServiceInstance], namespace: str) ->
 
 
 def name_of(instance: Instance) -> str:
-    """The name of a discovered ServiceInstance: readable, and unique for the database, not for its identifier."""
-    at = instance.location
-    digest = hashlib.sha256("/".join((at.backend, at.account, at.region, instance.resource_id)).encode()).hexdigest()
-    slug = re.sub(r"[^a-z0-9-]+", "-", instance.identifier.lower())[:48].strip("-")
+    """The name of a discovered ServiceInstance."""
+    return name_for(instance.location, instance.resource_id, instance.identifier)
+
+
+def name_for(at: Location, resource_id: str, identifier: str) -> str:
+    """A name that is readable, and unique for the database, not for its identifier."""
+    digest = hashlib.sha256("/".join((at.backend, at.account, at.region, resource_id)).encode()).hexdigest()
+    slug = re.sub(r"[^a-z0-9-]+", "-", identifier.lower())[:48].strip("-")
     return f"{slug}-{digest[:10]}" if slug else f"database-{digest[:10]}"
 
 
@@ -97,18 +101,19 @@ def _environment_changed(service: ServiceInstance, instance: Instance) -> bool:
     return environment not in ("", service.spec.environment)
 
 
+def labels_of(backend: str, environment: str) -> dict[str, str]:
+    """Labels of a discovered ServiceInstance, as far as they can be written as labels."""
+    labels = {names.LABEL_ORIGIN: DISCOVERED, names.LABEL_BACKEND: backend, names.LABEL_ENVIRONMENT: environment}
+    return {key: value for key, value in labels.items() if _LABEL_VALUE.fullmatch(value)}
+
+
 def _service(instance: Instance, namespace: str) -> ServiceInstance:
     environment = tagged_environment(instance)
-    labels = {
-        names.LABEL_ORIGIN: DISCOVERED,
-        names.LABEL_BACKEND: instance.location.backend,
-        names.LABEL_ENVIRONMENT: environment,
-    }
     return ServiceInstance(
         metadata=ObjectMeta(
             name=name_of(instance),
             namespace=namespace,
-            labels={key: value for key, value in labels.items() if _LABEL_VALUE.fullmatch(value)},
+            labels=labels_of(instance.location.backend, environment),
         ),
         spec=ServiceInstanceSpec(
             engine=instance.engine,

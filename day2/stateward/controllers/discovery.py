@@ -1,7 +1,7 @@
 """Discovery: ServiceInstances for databases that no claim created, where the Backend asks for it.
 
 Invariants: it works from complete looks only; it writes ServiceInstances of origin Discovered and touches no other; a
-database that is gone keeps its ServiceInstance, for its restore points are still under care.
+database that is gone keeps its ServiceInstance, or gets one, while restore points of it are left anywhere.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from stateward.api.models import Backend, ServiceInstance
 from stateward.controllers.discovered import discover
 from stateward.controllers.inventory import Inventory
 from stateward.controllers.kinds import BY_BACKEND, SERVICES, Stores
+from stateward.controllers.orphans import Records, orphans, spent
 from stateward.drivers.base import Clock
 from stateward.runtime.client import Client
 from stateward.runtime.controller import Result
@@ -44,6 +45,12 @@ class DiscoveryReconciler:
         self._inventory = inventory
         self._now = now
         self._applied: dict[Key, datetime] = {}
+        self._records = Records()
+
+    def remember(self, change: Change[ServiceInstance]) -> None:
+        """Keep what is known of a database whose ServiceInstance is deleted: it may be gone before anybody looks."""
+        if change.old is not None and change.new is None:
+            self._records.remember(change.old)
 
     async def reconcile(self, location: Location) -> Result:
         """Compare one location's databases with the ServiceInstances there are."""
@@ -57,13 +64,15 @@ class DiscoveryReconciler:
                 "nothing is discovered while a ServiceInstance cannot be read", extra={"backend": location.backend}
             )
             return Result()
-        found = discover(
-            view, self._stores.services.by_index(BY_BACKEND, location.backend), backend.spec.discovery.namespace
-        )
-        for service in found.apply:
+        services = self._stores.services.by_index(BY_BACKEND, location.backend)
+        found = discover(view, services, backend.spec.discovery.namespace)
+        left = orphans(view, services, self._records, backend.spec.discovery.namespace)
+        for service in (*found.apply, *left):
             await self._apply(service)
         for service in found.superseded:
-            await self._remove(service)
+            await self._remove(service, "discovered database is now spoken for")
+        for service in spent(services, self._inventory):
+            await self._remove(service, "nothing is left of a discovered database")
         return Result()
 
     async def _apply(self, service: ServiceInstance) -> None:
@@ -86,13 +95,13 @@ class DiscoveryReconciler:
             ) from error
         log.info("database discovered", extra={"service_instance": str(key), "resource_id": service.spec.resource_id})
 
-    async def _remove(self, service: ServiceInstance) -> None:
+    async def _remove(self, service: ServiceInstance, why: str) -> None:
         key = Key.of(service)
         try:
             await self._client.delete(SERVICES, key, uid=service.metadata.uid)
         except NotFound:
             return
-        log.info("discovered database is now spoken for", extra={"service_instance": str(key)})
+        log.info(why, extra={"service_instance": str(key)})
 
 
 def locations_of_service(inventory: Inventory, change: Change[ServiceInstance]) -> list[Location]:

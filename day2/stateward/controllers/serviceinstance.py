@@ -3,6 +3,7 @@
 Invariants:
 - `initialized` and `resourceID` never go back: the composition function relies on them to create nothing twice;
 - what could not be read changes nothing that was read before, except that it says so where nothing was known;
+- `goneSince` is set by a complete listing alone, stays while the database is gone, and goes when it is seen again;
 - `protection` and `divergence` are taken from a plan made of a complete listing; otherwise those in the status stay.
 Deleting a ServiceInstance touches nothing on the backend: this controller has no way to.
 """
@@ -21,7 +22,7 @@ from stateward.controllers.automated import AutomatedRetention
 from stateward.controllers.capability import Support, support_of
 from stateward.controllers.changes import ChangeReconciler
 from stateward.controllers.connections import Connections
-from stateward.controllers.identity import Sighting, locate
+from stateward.controllers.identity import Sighting, known_resource_id, locate
 from stateward.controllers.inventory import Inventory, View
 from stateward.controllers.kinds import Stores
 from stateward.drivers.base import Clock
@@ -122,6 +123,7 @@ def describe(
     """The status as it ought to be."""
     before = service.status or ServiceInstanceStatus()
     status = _observed(before, sighting)
+    status = msgspec.structs.replace(status, gone_since=_gone_since(service, before, sighting, now))
     conditions = _set(before.conditions, service, now, ConditionType.OBSERVED, *_observation(before, sighting))
     if summary is not None and (summary.current or find_condition(conditions, ConditionType.PROTECTED) is None):
         protected = summary.protected, summary.reason, summary.message
@@ -173,6 +175,18 @@ def _observed(before: ServiceInstanceStatus, sighting: Sighting) -> ServiceInsta
         storage_gb=live.storage_gb,
         tags=before.tags if live.tags is None else dict(live.tags),
     )
+
+
+def _gone_since(
+    service: ServiceInstance, before: ServiceInstanceStatus, sighting: Sighting, now: datetime
+) -> datetime | None:
+    """Since when a database that had an identity is known not to be there."""
+    if sighting.found:
+        return None
+    missing = sighting.found is False and sighting.reason in (Reason.NOT_FOUND, Reason.IDENTITY_CHANGED)
+    if before.gone_since is not None or not missing or not known_resource_id(service):
+        return before.gone_since
+    return now.replace(microsecond=0)
 
 
 def _observation(before: ServiceInstanceStatus, sighting: Sighting) -> tuple[str, str, str]:
@@ -227,7 +241,7 @@ def changes_the_decision(change: Change[ServiceInstance]) -> bool:
 
 
 def _said(service: ServiceInstance) -> tuple[object, ...]:
-    known = service.status.resource_id if service.status else ""
+    known = (service.status.resource_id, service.status.gone_since) if service.status else ("", None)
     metadata = service.metadata
     return metadata.uid, metadata.generation, metadata.labels, metadata.deletion_timestamp, known
 

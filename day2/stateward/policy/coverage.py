@@ -45,8 +45,16 @@ def allowance(cron: str) -> timedelta | None:
     return longest + max(_CLOCK_CHANGE, min(longest, _DAY) / 2) if longest else None
 
 
-def gaps(times: Iterable[datetime], since: datetime, allowed: timedelta) -> tuple[Gap, ...]:
-    """Neighbours among `times` that are further apart than allowed, both no older than `since`, the newest first."""
-    ordered = sorted(time for time in times if time >= since)
+def gaps(
+    times: Iterable[datetime], since: datetime, allowed: timedelta, perhaps: Iterable[datetime] = ()
+) -> tuple[Gap, ...]:
+    """Neighbours among `times` that are further apart than allowed, both no older than `since`, the newest first.
+
+    A time that is there `perhaps` may fill a gap and never makes one.
+    """
+    sure = sorted(time for time in times if time >= since)
+    if not sure:
+        return ()
+    ordered = sorted([*sure, *(time for time in perhaps if sure[0] <= time <= sure[-1])])
     found = [Gap(after, before) for after, before in pairwise(ordered) if before - after > allowed]
     return tuple(reversed(found))

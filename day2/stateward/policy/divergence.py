@@ -22,9 +22,9 @@ import msgspec
 
 from stateward.api.durations import format_duration
 from stateward.api.evidence import Instance, PointKind, RestorePoint
-from stateward.api.models import BackupPolicy, CopyRule, Divergence, Protection, ServiceInstance
+from stateward.api.models import BackupPolicy, CopyRule, Divergence, ServiceInstance
 from stateward.api.names import TAG_ENVIRONMENT
-from stateward.policy.age import AgeLimits, newest_restorable
+from stateward.policy.age import AgeLimits
 from stateward.policy.asked import copy_window, spacing, window
 from stateward.policy.automated import wanted
 from stateward.policy.coverage import gaps
@@ -129,8 +129,9 @@ def _overdue(case: Case) -> Iterator[Divergence]:
     if limit is None:
         return
     shown = max(_sure_times(case), default=None)
-    newest = newest_restorable(Protection(last_restore_point_time=shown), case.live) or case.live.created_at
-    if newest is not None and case.now >= max((newest, *_times(case))) + limit[0]:
+    ends = [case.live.recoverable_to] if _continuous(case) and case.live.recoverable_to else []
+    newest = max((*_sure_times(case), *(ends if _key_is_known(case) else ())), default=case.live.created_at)
+    if newest is not None and case.now >= max((newest, *_times(case), *ends)) + limit[0]:
         message = (
             f"the newest restorable point is older than policy {limit[1]} allows; see the Backups of this database, or "
             "make one now"
@@ -140,14 +141,15 @@ def _overdue(case: Case) -> Iterator[Divergence]:
 
 
 def _window(case: Case) -> Iterator[Divergence]:
-    created, sure = case.live.created_at, (*_sure_times(case), *_continuous_since(case))
+    created, begins = case.live.created_at, _continuous_since(case)
+    sure = (*_sure_times(case), *(begins if _key_is_known(case) else ()))
     asked = [(within, policy.metadata.name) for policy in case.policies if (within := window(policy)) is not None]
     if created is None or not asked or not sure:
         return
     longest, name = max(asked)
     spaces = [space for policy in case.policies if (space := spacing(policy)) is not None]
     # The oldest point may be one run younger than the window, and nobody counts hours here.
-    if min((*sure, *_times(case))) > max(case.now - longest, created) + min(spaces, default=_DAY) + _DAY:
+    if min((*sure, *begins, *_times(case))) > max(case.now - longest, created) + min(spaces, default=_DAY) + _DAY:
         message = (
             f"restorable points do not reach back as far as policy {name} keeps them; they will once enough time has "
             "passed with backups, if nothing else deletes them"
@@ -156,13 +158,11 @@ def _window(case: Case) -> Iterator[Divergence]:
 
 
 def _gap(case: Case) -> Iterator[Divergence]:
-    sure = _sure_times(case)
-    times = [moment for moment in _times(case) if min(sure, default=case.now) <= moment <= max(sure, default=case.now)]
     for policy in case.policies:
         within, allowed, since = window(policy), spacing(policy), policy.metadata.creation_timestamp
         if within is None or allowed is None or since is None:
             continue
-        found = gaps(times, max(since, case.now - within), allowed)
+        found = gaps(_sure_times(case), max(since, case.now - within), allowed, _times(case))
         if found:
             several = f", the newest of {len(found)}" if len(found) > 1 else ""
             message = (
@@ -312,6 +312,10 @@ def _times(case: Case) -> tuple[datetime, ...]:
 
 def _continuous(case: Case) -> bool:
     return case.live.recoverable_to is not None and case.live.key_usable is not False
+
+
+def _key_is_known(case: Case) -> bool:
+    return case.live.encrypted is False or case.live.key_usable is not None
 
 
 def _continuous_since(case: Case) -> tuple[datetime, ...]:

@@ -168,7 +168,7 @@ class InstanceSummary(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     name: str
     observed: bool
-    """Its database is in the evidence."""
+    """Its database is in the evidence, alive."""
     current: bool
     """Its location was listed completely. Where not, `protection` is no better than the one in its status."""
     protection: Protection

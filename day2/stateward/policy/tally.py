@@ -195,7 +195,7 @@ class Tally:
         self._instances[ref] = InstanceSummary(
             namespace=ref[0],
             name=ref[1],
-            observed=True,
+            observed=database.live is not None,
             current=database.doubt is None,
             protection=protection,
             protected=status,

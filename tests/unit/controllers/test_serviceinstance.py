@@ -93,6 +93,28 @@ def test_a_database_that_is_gone_stays_initialized() -> None:
     assert condition(gone, "Observed").status == "False"
 
 
+def test_since_when_a_database_is_gone_is_noted_once_and_forgotten_when_it_is_seen_again() -> None:
+    seen = written(service(), locate(service(), [Inventory().record(listing(instance()))]))
+    assert seen.status is not None
+    assert seen.status.gone_since is None
+    gone = written(seen, NOT_FOUND)
+    assert gone.status is not None
+    assert gone.status.gone_since == NOW
+    later = describe(gone, NOT_FOUND, None, support=None, next_backup=None, now=LATER)
+    unread = describe(gone, UNREAD, None, support=None, next_backup=None, now=LATER)
+    assert (later.gone_since, unread.gone_since) == (NOW, NOW)
+    back = written(gone, locate(gone, [Inventory().record(listing(instance()))]))
+    assert back.status is not None
+    assert back.status.gone_since is None
+
+
+def test_what_was_never_identified_is_not_gone() -> None:
+    for sighting in (NOT_FOUND, UNREAD):
+        status = written(service(), sighting).status
+        assert status is not None
+        assert status.gone_since is None
+
+
 def test_a_database_not_made_yet_is_not_called_deleted() -> None:
     status = status_of(written(service(), NOT_FOUND))
     assert (status.initialized, status.state) == (False, "")
