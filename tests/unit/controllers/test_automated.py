@@ -23,6 +23,7 @@ from stateward.api.models import (
     ObjectMeta,
     ObjectReference,
     Retention,
+    Schedule,
     Selector,
     ServiceInstance,
     ServiceInstanceStatus,
@@ -255,14 +256,16 @@ def test_somebody_who_sets_it_back_is_noticed_and_not_fought_hotly() -> None:
     assert "something sets it back" in said(status)[2]
 
 
-UNREADABLE = BackupPolicy(
+UNDECIDED = BackupPolicy(
     metadata=ObjectMeta(name="undecided", uid="uid-undecided", generation=1),
     spec=BackupPolicySpec(
         mode="Audit",
         selector=Selector(expression="instance.tags['tier'] == 'gold'"),
+        schedule=Schedule(cron="0 3 * * *"),
         automated_backups=AutomatedBackups(keep_within="P35D"),
     ),
 )
+"""It says nothing of what is kept, so no restore point depends on it; but it asks for automated backups."""
 
 
 def hold(**fields: Any) -> Hold:
@@ -281,7 +284,7 @@ AGAINST: dict[str, Callable[[Stage], None]] = {
     "a policy that waits for approval": lambda stage: stage.rule(policy("waits", "P7D", mode="RequireApproval")),
     "a policy that reports": lambda stage: stage.rule(policy("reports", "P7D", action="Report")),
     "a policy that does not speak of it": lambda stage: stage.rule(policy("silent", "P7D", action="")),
-    "a policy that may match": lambda stage: stage.rule(UNREADABLE),
+    "a policy that may match": lambda stage: stage.rule(UNDECIDED),
     "a second ServiceInstance": lambda stage: stage.rule(service("twin", status={"resource_id": "db-ORDERS"})),
     "tags that cannot be read": lambda stage: stage.look(automated_retention_days=35, tags=None),
     "a hold tag": lambda stage: stage.look(automated_retention_days=35, tags={"stateward.dev/hold": "x"}),
