@@ -61,13 +61,20 @@ class _Seat:
     __slots__ = ("_floor", "_proved_floor", "_restorable", "keepers", "policy", "standing")
 
     def __init__(
-        self, policy: CompiledPolicy, keepers: Keepers, restorable: tuple[RestorePoint, ...], now: datetime
+        self,
+        policy: CompiledPolicy,
+        keepers: Keepers,
+        restorable: tuple[RestorePoint, ...],
+        now: datetime,
+        *,
+        gone: bool,
     ) -> None:
         self.policy = policy
         self.keepers = keepers
-        self._restorable = restorable
-        manual = _newest_first(point for point in restorable if point.kind is PointKind.MANUAL)
-        self.standing = Standing(keepers, manual, now)
+        manual = tuple(point for point in restorable if point.kind is PointKind.MANUAL)
+        self.standing = Standing(keepers, _newest_first(manual), now)
+        # What ages out by itself is no floor under a database of which nothing new will ever be taken.
+        self._restorable = restorable = manual if gone else restorable
         self._floor = edge(_newest_first(restorable), policy.floor)
         proved = _newest_first(point for point in restorable if point.verified_at is not None)
         self._proved_floor = edge(proved, policy.floor_verified) if policy.floor_verified else NEVER
@@ -111,7 +118,13 @@ class Bench:
         self._held = self._database_holds(matches)
         self._obstacle = self._owner_obstacle()
         self._seats = tuple(
-            _Seat(policy, policy.keepers_at(database.location, database.source), covered(policy), court.now)
+            _Seat(
+                policy,
+                policy.keepers_at(database.location, database.source),
+                covered(policy),
+                court.now,
+                gone=database.gone_since is not None,
+            )
             for policy in retaining
         )
         self._outliving = self._outlives()

@@ -26,7 +26,8 @@ now, belongs to another account or has no believable time. Points of equal age a
 that neither order nor names decide.
 
 A deleted database is judged by what is on record of it; the tags of each of its restore points are further evidence on
-that point. A policy without afterInstanceDeletion keeps all of it.
+that point. A policy without afterInstanceDeletion keeps all of it. Its floor counts manual points alone: the others age
+out, and no new one will ever come.
 
 Copies from another place are judged where they are, by the policies of whoever owns the original, with the rules of the
 policy's copy rule for that place. Their age is that of the original.

@@ -89,12 +89,15 @@ def last_known(instance: ServiceInstance) -> tuple[Subject, ...]:
 def with_own_tags(subjects: tuple[Subject, ...], point: RestorePoint) -> tuple[Subject, ...]:
     """The same for one restore point of a database that is gone: its own tags are further evidence.
 
-    They can make a further policy or hold match, and never make one not match, for a snapshot need not carry its
-    database's tags. Those of other restore points do not count: what becomes of one must not depend on whether another
-    is still there.
+    They can make a further policy or hold match, and never make one not match. They come on top of the tags on record,
+    for a snapshot need not carry its database's tags: that it lacks one proves nothing, so where no tags are on record
+    they add nothing to what is unknown. Those of other restore points do not count: what becomes of one must not depend
+    on whether another is still there.
     """
-    own = owners_tags(point)
-    return (*subjects, _tagged(subjects[0], own)) if own else subjects
+    own, recorded = owners_tags(point), subjects[0].tags
+    if not own or recorded is None:
+        return subjects
+    return (*subjects, _tagged(subjects[0], {**recorded, **own}))
 
 
 def _recorded_tags(instance: ServiceInstance) -> Mapping[str, str] | None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stateward.api.evidence import RestorePoint
+from stateward.api.evidence import PointKind, RestorePoint
 from stateward.api.models import BackupPolicy, Orphan, Retention, ServiceInstance
 from stateward.policy.fleet import Evidence
 from stateward.policy.plan import Code, Outcome, Plan
@@ -51,6 +51,12 @@ def test_the_newest_restorable_one_stays_for_ever() -> None:
     assert verdict_of(plan_for(gone(), OUTLIVING), "last").outcome is Outcome.FLOOR
 
 
+def test_what_ages_out_by_itself_is_no_floor_under_it() -> None:
+    automated = a_point("automated", age=days(101), kind=PointKind.AUTOMATED)
+    plan = plan_for(gone(), OUTLIVING, points=(automated, a_point("old", age=days(200))))
+    assert verdict_of(plan, "old").outcome is Outcome.FLOOR
+
+
 def test_a_policy_without_the_rule_keeps_them_all() -> None:
     plan = plan_for(gone(), OUTLIVING, a_policy("plain", within="P30D"))
     assert codes(verdict_of(plan, "old")) == [Code.DELETED_INSTANCE]
@@ -86,6 +92,13 @@ class TestEvidence:
         assert deleted(plan_for(gone(), OUTLIVING, gold)) == ["old"]
         plan = plan_for(gone(last_tags={}), OUTLIVING, gold)
         assert codes(verdict_of(plan, "old")) == [Code.POLICY_MAY_MATCH]
+
+    def test_a_tag_that_a_snapshot_lacks_proves_nothing(self) -> None:
+        plain = a_policy(
+            "plain", match_tags={"team": "shop"}, exclude_tags={"tier": ""}, retention=OUTLIVING.spec.retention
+        )
+        named = (POINTS[0], a_point("old", age=days(200), tags={"Name": "nightly"}))
+        assert deleted(plan_for(gone(last_tags={"team": "shop", "tier": "gold"}), plain, points=named)) == []
 
     def test_made_of_restore_points_alone_it_knows_neither_labels_nor_environment(self) -> None:
         labelled = a_policy("labelled", within="P365D", match_labels={"team": "ledger"})
