@@ -14,6 +14,7 @@ from stateward.api import names
 from stateward.api.conditions import ConditionType, Reason
 from stateward_functions import (
     aws,
+    change,
     claim,
     conditions,
     connection,
@@ -126,7 +127,10 @@ def _refuse(request: Any, response: Any, before: Past, found: list[Problem]) -> 
 
 def _render(request: Any, response: Any, wish: Claim, offered: Plan, agreement: Agreement, before: Past) -> None:
     identifier = naming.identifier(wish.namespace, wish.name, wish.uid)
+    asked = change.asked(request.observed.composite.resource, wish, agreement, before)
     tagged, dropped = tags.render(wish, offered)
+    if asked is not None and asked.waits:
+        agreement, tagged = asked.standing, change.tags(before)
     if dropped:
         response.results.add(
             severity=fnv1.SEVERITY_WARNING,
@@ -146,7 +150,10 @@ def _render(request: Any, response: Any, wish: Claim, offered: Plan, agreement: 
         endpoint = connection.shared_endpoint(details, host, server.port)
     secret_key = connection.key(wish)
     entries = connection.data(offered, endpoint, before.managed, past.resource(request, secret_key))
-    resources[naming.SERVICE_INSTANCE] = service_instance.render(wish, offered, agreement, before, target, tagged)
+    instance = service_instance.render(wish, offered, agreement, before, target, tagged)
+    if asked is not None:
+        change.write(instance, asked, before)
+    resources[naming.SERVICE_INSTANCE] = instance
     if entries is not None:
         resources[secret_key] = connection.secret(wish, entries)
         if not wish.namespaced:
@@ -159,7 +166,9 @@ def _render(request: Any, response: Any, wish: Claim, offered: Plan, agreement: 
     facts = _facts(offered, agreement, before, endpoint, target)
     published = secret_key in response.desired.resources
     facts["connectionSecret"] = connection.secret_name(wish) if published else None
-    _conclude(response, before, facts, ready=before.managed_ready and published)
+    change.declare(response, request.observed.composite.resource, asked)
+    note = asked.message if asked is not None and asked.waits else ""
+    _conclude(response, before, facts, ready=before.managed_ready and published, note=note)
 
 
 def _details(request: Any, key: str) -> Any:
@@ -217,7 +226,7 @@ def _lost(before: Past) -> str:
     )
 
 
-def _conclude(response: Any, before: Past, facts: dict[str, Any], *, ready: bool) -> None:
+def _conclude(response: Any, before: Past, facts: dict[str, Any], *, ready: bool, note: str) -> None:
     composite = response.desired.composite
     if before.lost:
         message = _lost(before)
@@ -227,7 +236,7 @@ def _conclude(response: Any, before: Past, facts: dict[str, Any], *, ready: bool
         return
     conditions.declare(response, ConditionType.VALID, "True", Reason.ACCEPTED, Reason.ACCEPTED.description)
     if ready:
-        status.write(response, status.READY, "", facts, before)
+        status.write(response, status.READY, note, facts, before)
         return
     composite.ready = fnv1.READY_FALSE
     message = "The database is being created."

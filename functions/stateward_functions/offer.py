@@ -16,6 +16,7 @@ from stateward_functions.plan import AWS, SHARED, Plan
 from stateward_functions.problems import Problem
 
 DEFAULT_VERSION: Final = "16"
+STORAGE_TYPE: Final = "gp3"
 LEAST_GP3: Final = 20
 """GiB; the least that RDS allocates on gp3 storage (Amazon RDS user guide, DB instance storage)."""
 
@@ -28,15 +29,24 @@ class Agreement(NamedTuple):
     region: str
     storage_gb: int
     deletion_policy: str
+    deletion_protection: bool = False
+    """Whether the backend itself refuses to delete the database."""
+    instance_class: str = ""
+    """Empty where the database has no server of its own."""
+    storage_type: str = ""
 
 
 def agree(claim: Claim, plan: Plan, past: Past) -> tuple[Agreement, list[Problem]]:
     """Fill in the defaults and collect everything that is wrong, most telling problem first."""
+    deletion_policy = claim.deletion_policy or _default_deletion(claim.environment, plan.backend)
     agreement = Agreement(
         version=claim.version or past.version or _default_version(plan),
         region=claim.region or past.region or (plan.regions[0] if plan.regions else "") if plan.backend == AWS else "",
         storage_gb=claim.storage_gb or past.storage_gb or plan.storage_default or max(plan.storage_min or 0, LEAST_GP3),
-        deletion_policy=claim.deletion_policy or _default_deletion(claim.environment, plan.backend),
+        deletion_policy=deletion_policy,
+        deletion_protection=plan.aws is not None and deletion_policy == "Orphan" and claim.environment == "production",
+        instance_class=plan.aws.instance_class if plan.aws else "",
+        storage_type=STORAGE_TYPE if plan.aws else "",
     )
     if past.backend and past.backend != plan.backend_name:
         return agreement, [_elsewhere(plan, past)]
