@@ -1,8 +1,9 @@
-"""What a decision is made of: the newest listings, the ServiceInstances, and the rules, collected at one moment.
+"""What a decision is made of: listings, ServiceInstances, rules, limits and approvals, collected at one moment.
 
 Invariants:
 - a location that was not read completely is handed in as incomplete, so that nothing of it is let go;
-- an object that exists but cannot be decoded is handed in as unreadable, so that it protects;
+- a policy or a hold that exists but cannot be decoded is handed in as unreadable, so that it protects; a RetentionPlan
+  that cannot be decoded approves nothing, a Backend that cannot keeps the limits it had;
 - a discovered database is judged by the environment its own tags name *now*, not when it was discovered. (While tags
   cannot be read, the decision keeps everything of it.)
 """
@@ -10,20 +11,23 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
 from stateward.api import names
-from stateward.api.evidence import Instance, Listing
-from stateward.api.models import BackupPolicy, Hold, ServiceInstance
+from stateward.api.evidence import Instance, Listing, Location
+from stateward.api.models import BackupPolicy, Hold, PassLimits, ServiceInstance
 from stateward.controllers.discovered import DISCOVERED, tagged_environment
 from stateward.controllers.identity import known_resource_id
 from stateward.controllers.inventory import Inventory, View
 from stateward.controllers.kinds import Stores
+from stateward.policy.plan import Approval
 from stateward.policy.retention import Evidence
 from stateward.policy.rules import Unreadable
 from stateward.runtime.resources import Key
+from stateward.workflows.approval import approval_of
 
 Rule = TypeVar("Rule", BackupPolicy, Hold)
 
@@ -34,6 +38,14 @@ class Case(msgspec.Struct, frozen=True):
     evidence: Evidence
     policies: tuple[BackupPolicy | Unreadable, ...]
     holds: tuple[Hold | Unreadable, ...]
+    approvals: tuple[Approval, ...] = ()
+    limits: Mapping[str, PassLimits] = {}
+    """Of each Backend that has some."""
+
+    @property
+    def looked(self) -> dict[Location, datetime]:
+        """When the complete listings began."""
+        return {each.location: each.taken_at for each in self.evidence.listings if each.complete}
 
     @property
     def versions(self) -> dict[tuple[str, str], int]:
@@ -51,7 +63,23 @@ def collect(stores: Stores, inventory: Inventory) -> Case:
         ),
         policies=with_unreadable(stores.policies, stores.policies.unreadable),
         holds=with_unreadable(stores.holds, stores.holds.unreadable),
+        approvals=tuple(_approvals(stores, inventory)),
+        limits={
+            backend.metadata.name: backend.spec.limits.per_pass
+            for backend in stores.backends
+            if backend.spec.limits is not None and backend.spec.limits.per_pass is not None
+        },
     )
+
+
+def _approvals(stores: Stores, inventory: Inventory) -> Iterator[Approval]:
+    for plan in stores.retention_plans:
+        if Key.of(plan) in stores.retention_plans.unreadable or plan.metadata.deletion_timestamp is not None:
+            continue
+        views = inventory.of_backend(plan.spec.backend_ref.name)
+        approval = approval_of(plan, {view.location.region: view.location for view in views})
+        if approval is not None:
+            yield approval
 
 
 def listing_of(view: View) -> Listing:

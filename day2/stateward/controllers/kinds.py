@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from stateward.api import names
-from stateward.api.models import Backend, Backup, BackupPolicy, Hold, ServiceInstance
+from stateward.api.models import Backend, Backup, BackupPolicy, Hold, RetentionPlan, ServiceInstance
 from stateward.runtime.resources import Resource
 from stateward.runtime.store import Store
 
@@ -17,6 +17,9 @@ POLICIES: Final = Resource(names.DAY2_GROUP, names.DAY2_VERSION, "backuppolicies
 HOLDS: Final = Resource(names.DAY2_GROUP, names.DAY2_VERSION, "holds", "Hold", namespaced=False)
 SERVICES: Final = Resource(names.DAY2_GROUP, names.DAY2_VERSION, "serviceinstances", "ServiceInstance")
 BACKUPS: Final = Resource(names.DAY2_GROUP, names.DAY2_VERSION, "backups", "Backup")
+RETENTION_PLANS: Final = Resource(
+    names.DAY2_GROUP, names.DAY2_VERSION, "retentionplans", "RetentionPlan", namespaced=False
+)
 
 BY_BACKEND: Final = "backend"
 BY_INSTANCE: Final = "instance"
@@ -29,6 +32,7 @@ class Stores:
         self.backends: Store[Backend] = Store()
         self.policies: Store[BackupPolicy] = Store()
         self.holds: Store[Hold] = Store()
+        self.retention_plans: Store[RetentionPlan] = Store()
         self.services: Store[ServiceInstance] = Store(
             indexes={BY_BACKEND: lambda service: [service.spec.backend_ref.name]}
         )

@@ -19,6 +19,7 @@ from stateward.controllers.wiring import Process, assemble
 from stateward.runtime.client import Client
 from stateward.runtime.election import Elector
 from stateward.runtime.health import Health
+from stateward.runtime.journal import Journal
 from stateward.runtime.lease import new_identity, wall_clock
 from stateward.runtime.logs import configure_logging
 from stateward.runtime.manager import Manager
@@ -47,6 +48,9 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 async def _main(settings: Settings) -> int:
+    journal = Journal(settings.journal) if settings.journal else None
+    if journal is not None:
+        journal.check()
     metrics = Metrics()
     async with await Transport.connect(settings.kubeconfig, observe=metrics.request) as transport:
         client = Client(transport)
@@ -63,6 +67,8 @@ async def _main(settings: Settings) -> int:
                 pool=pool,
                 metrics=metrics,
                 workers=settings.workers,
+                lease_namespace=settings.lease_namespace,
+                journal=journal,
                 identity=elector.identity if elector else new_identity(),
                 now=wall_clock,
                 going_on=lambda: manager.ready,

@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from stateward.api.evidence import Location
 from stateward.api.models import BackupPolicy, Hold
 from stateward.controllers.evidence import Case, collect
 from stateward.controllers.inventory import Inventory
@@ -45,11 +46,22 @@ class Judgement:
         self._decided_at = -1
         self._versions: Mapping[tuple[str, str], int] = {}
         self.plan: Plan | None = None
+        self.looked: Mapping[Location, datetime] = {}
+        """When the complete listings began that the plan was made of."""
         self.listeners: list[Listener] = []
 
     def outdated(self) -> None:
         """Something the decision depends on has changed."""
         self._changes += 1
+
+    @property
+    def moment(self) -> int:
+        """Counts the changes: a plan that covers this moment knows of everything until now."""
+        return self._changes
+
+    def covers(self, moment: int) -> bool:
+        """Whether the newest plan was made of everything up to a moment."""
+        return self._decided_at >= moment
 
     async def newest(self) -> Plan:
         """A plan that knows of everything that has happened until now."""
@@ -60,6 +72,7 @@ class Judgement:
             case = collect(self._stores, self._inventory)
             plan = await asyncio.to_thread(self._decide, case)
             self.plan, self._decided_at, self._versions = plan, changes, case.versions
+            self.looked = case.looked
         for listener in self.listeners:
             listener(before, plan)
         return plan
@@ -74,7 +87,9 @@ class Judgement:
         return self._versions.get((rule.metadata.name, rule.metadata.uid)) == rule.metadata.generation
 
     def _decide(self, case: Case) -> Plan:
-        return decide(case.evidence, case.policies, case.holds, self._now())
+        return decide(
+            case.evidence, case.policies, case.holds, self._now(), approvals=case.approvals, limits=case.limits
+        )
 
 
 class RetentionReconciler:

@@ -3,7 +3,8 @@
 Invariants:
 - Valid speaks of the spec alone and is written at once;
 - counts are written only once every Backend has been looked at since the start: half a count would look like a loss;
-- a policy is said to be enforced only as far as deleting was verified.
+- a policy is said to be enforced only as far as deleting was verified;
+- what waits for a person says what that person does next.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from stateward.runtime.conditions import set_condition
 from stateward.runtime.controller import Result
 from stateward.runtime.resources import Key
 from stateward.runtime.status import StatusWriter
+from stateward.workflows.approval import HOW_TO_APPROVE
 
 VALID_POLICY = "The selector, the schedule and the retention can be used."
+CONFLICTS_SHOWN = 5
 VALID_HOLD = "The hold can be used; nothing it matches is deleted."
 
 
@@ -113,11 +116,18 @@ def describe_policy(
     if not whole:
         return msgspec.structs.replace(before, conditions=conditions)
     if policy.spec.retention is not None:
-        status, reason, message = _enforced(policy, summary, bool(problems), deleting)
-        conditions = set_condition(
-            conditions, ConditionType.ENFORCED, status, reason, message, now=now, generation=generation
-        )
-    return msgspec.structs.replace(before, instances=summary.instances, verdicts=summary.counts, conditions=conditions)
+        for type_, (status, reason, message) in (
+            (ConditionType.ENFORCED, _enforced(policy, summary, bool(problems), deleting)),
+            (ConditionType.CONFLICTED, _conflicted(summary)),
+        ):
+            conditions = set_condition(conditions, type_, status, reason, message, now=now, generation=generation)
+    return msgspec.structs.replace(
+        before,
+        instances=summary.instances,
+        verdicts=summary.counts,
+        awaiting_approval=summary.awaiting or None,
+        conditions=conditions,
+    )
 
 
 def describe_hold(hold: Hold, summary: HoldSummary, *, whole: bool, now: datetime) -> HoldStatus:
@@ -145,24 +155,37 @@ def _enforced(policy: BackupPolicy, summary: PolicySummary, unusable: bool, dele
     expired = summary.counts.expire or 0
     if unusable:
         return FALSE, Reason.POLICY_UNUSABLE, "The policy cannot be used, so everything it may match is kept."
-    if policy.spec.mode != "Enforce":
+    if policy.spec.mode == "Audit":
         said = (
-            f"{_points(expired)} would go; set spec.mode to Enforce to have them deleted." if expired else _NOTHING_DUE
+            f"{_points(expired)} would go; set spec.mode to RequireApproval or Enforce to have them deleted."
+            if expired
+            else _NOTHING_DUE
         )
         return FALSE, Reason.AUDIT, f"Audit mode deletes nothing. {said}"
     if summary.refused:
         message = (
-            f"{_points(summary.refused)} stay: the pass would delete more than its limits "
-            "allow. Look at the plan, then approve it or raise spec.limits."
+            f"{_points(summary.refused)} stay: the pass would delete more than a limit allows, see the Enforcing "
+            f"condition of their Backends. Raise the limit, or approve the plan: {HOW_TO_APPROVE}."
         )
         return FALSE, Reason.BLAST_RADIUS, message
     if summary.deletable:
         reason = Reason.DELETING if deleting else Reason.PARTIAL
         return FALSE, reason, f"{_points(summary.deletable)} due; see the Enforcing condition of their Backends."
+    if summary.awaiting:
+        message = f"{_points(summary.awaiting)} let go and waiting for approval: {HOW_TO_APPROVE}."
+        return FALSE, Reason.AWAITING_APPROVAL, message
     if summary.audit_only:
         message = f"{_points(summary.audit_only)} stay, for another matching policy is in Audit mode."
         return FALSE, Reason.AUDIT, message
     return TRUE, Reason.NOTHING_DUE, _NOTHING_DUE
+
+
+def _conflicted(summary: PolicySummary) -> tuple[str, Reason, str]:
+    if not summary.conflicts:
+        return FALSE, Reason.NO_CONFLICT, "No upper bound contradicts what this policy or another keeps."
+    shown, more = summary.conflicts[:CONFLICTS_SHOWN], len(summary.conflicts) - CONFLICTS_SHOWN
+    said = "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+    return TRUE, Reason.CONFLICT, f"{said}. What they disagree on is kept; make them agree."
 
 
 _NOTHING_DUE = "No restore point is let go by every matching policy."

@@ -26,6 +26,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: int = 8080
     leader_elect: bool = True
     lease_namespace: str = "stateward-system"
+    """Namespace of the leader's Lease and of those under which accounts are changed."""
+    journal: str | None = None
+    """File to which every delete is written before and after; ``None`` for the log alone."""
     log_format: str = "json"
     log_level: str = "info"
     workers: int = 8
@@ -63,7 +66,14 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         help="work only while holding the Lease (default: yes; switch off only when a single replica runs)",
     )
     parser.add_argument(
-        "--lease-namespace", metavar="NAMESPACE", type=_name, default="stateward-system", help="namespace of the Lease"
+        "--lease-namespace",
+        metavar="NAMESPACE",
+        type=_name,
+        default="stateward-system",
+        help="namespace of the Leases (default stateward-system)",
+    )
+    parser.add_argument(
+        "--journal", metavar="FILE", help="append every delete to FILE, before it and after it, as JSON lines"
     )
     parser.add_argument(
         "--log-format", choices=("json", "console"), default="json", help="log lines for machines or people"
@@ -84,6 +94,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         metrics_port=port,
         leader_elect=values.leader_elect,
         lease_namespace=values.lease_namespace,
+        journal=values.journal,
         log_format=values.log_format,
         log_level=values.log_level,
         workers=values.workers,

@@ -6,7 +6,9 @@ be read in this file:
     Backend changed, or its interval passed -> check -> look at each location
     location looked at                      -> Backend.status, discovery, ServiceInstance.status, history, decide
     rules or ServiceInstances changed       -> decide
-    decided                                 -> ServiceInstance, BackupPolicy and Hold status; enforcement; schedules
+    decided                                 -> ServiceInstance, BackupPolicy and Hold status; RetentionPlans;
+                                               enforcement; schedules
+    RetentionPlan begins                    -> look at its locations, decide
     ServiceInstance.status written          -> automated backups, where something is to be done about them
     restore points deleted or taken         -> look at their location again
 """
@@ -22,21 +24,30 @@ import msgspec
 
 from stateward.api import names
 from stateward.api.evidence import Location
-from stateward.api.models import Backend, Backup, BackupPolicy, Hold, ServiceInstance
+from stateward.api.models import Backend, Backup, BackupPolicy, Hold, RetentionPlan, ServiceInstance
 from stateward.controllers import backend as backends
-from stateward.controllers import discovery, serviceinstance
+from stateward.controllers import changes, discovery, retentionplan, serviceinstance
+from stateward.controllers.act import Act, Means
 from stateward.controllers.automated import AutomatedRetention
 from stateward.controllers.backend import BackendProblems, BackendReconciler
 from stateward.controllers.backend_status import BackendStatusReconciler
 from stateward.controllers.backup import BackupReconciler
+from stateward.controllers.changes import ChangeReconciler
 from stateward.controllers.connections import Connections, registered_driver, secret_reader
-from stateward.controllers.deletions import DeletionRecord
 from stateward.controllers.discovery import DiscoveryReconciler
 from stateward.controllers.editing import StatusEditor
-from stateward.controllers.enforcement import EnforcementReconciler
 from stateward.controllers.history import HistoryReconciler
 from stateward.controllers.inventory import Inventory, View
-from stateward.controllers.kinds import BACKENDS, BACKUPS, BY_BACKEND, HOLDS, POLICIES, SERVICES, Stores
+from stateward.controllers.kinds import (
+    BACKENDS,
+    BACKUPS,
+    BY_BACKEND,
+    HOLDS,
+    POLICIES,
+    RETENTION_PLANS,
+    SERVICES,
+    Stores,
+)
 from stateward.controllers.listing import ListingReconciler
 from stateward.controllers.retention import EVERYTHING, Judgement, RetentionReconciler
 from stateward.controllers.rule_status import HoldStatusReconciler, PolicyStatusReconciler
@@ -46,6 +57,7 @@ from stateward.policy.plan import Plan
 from stateward.runtime.client import Client
 from stateward.runtime.controller import Controller
 from stateward.runtime.events import EventRecorder
+from stateward.runtime.journal import Journal
 from stateward.runtime.manager import Manager
 from stateward.runtime.metrics import Metrics
 from stateward.runtime.pool import ThreadPool
@@ -69,6 +81,9 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     workers: int
     identity: str
+    lease_namespace: str
+    """Namespace of the Leases under which accounts are changed."""
+    journal: Journal | None = None
     now: Callable[[], datetime]
     going_on: Callable[[], bool]
     """False once the process is to stop: long work ends at its next safe point."""
@@ -86,6 +101,7 @@ def assemble(manager: Manager, process: Process) -> None:
         (HOLDS, Hold, stores.holds),
         (SERVICES, ServiceInstance, stores.services),
         (BACKUPS, Backup, stores.backups),
+        (RETENTION_PLANS, RetentionPlan, stores.retention_plans),
     ):
         manager.add_reflector(
             Reflector(process.client, resource, type_, store, on_restart=process.metrics.reflector_restart)
@@ -114,6 +130,15 @@ class _Wiring:
             next_changed=lambda key: self._services.enqueue(key),
             now=now,
         )
+        changes_of = ChangeReconciler(
+            client=process.writes,
+            stores=stores,
+            plan=lambda: self._judgement.plan,
+            moment=lambda: self._judgement.moment,
+            covers=self._judgement.covers,
+            now=now,
+        )
+        self._changes = self._controller("change", changes_of.reconcile)
         self._backend = self._controller(
             "backend",
             BackendReconciler(
@@ -142,10 +167,9 @@ class _Wiring:
             "backend-status",
             BackendStatusReconciler(editor=backend_editor, inventory=inventory, problems=problems, now=now).reconcile,
         )
-        self._discovery = self._controller(
-            "discovery",
-            DiscoveryReconciler(client=process.writes, stores=stores, inventory=inventory, now=now).reconcile,
-        )
+        discoverer = DiscoveryReconciler(client=process.writes, stores=stores, inventory=inventory, now=now)
+        stores.services.subscribe(discoverer.remember)
+        self._discovery = self._controller("discovery", discoverer.reconcile)
         automated = AutomatedRetention(
             client=process.client,
             stores=stores,
@@ -170,26 +194,35 @@ class _Wiring:
                 plan=lambda: self._judgement.plan,
                 next_backup=schedules.next_backup,
                 automated=automated,
+                changes=changes_of,
                 now=now,
             ).reconcile,
         )
         self._retention = self._controller("retention", RetentionReconciler(self._judgement).reconcile, workers=1)
-        self._enforcement = self._controller(
-            "enforcement",
-            EnforcementReconciler(
+        act = Act(
+            Means(
                 client=process.client,
-                stores=stores,
-                inventory=inventory,
-                connections=self._connections,
-                judgement=self._judgement,
-                editor=backend_editor,
+                writes=process.writes,
                 pool=process.pool,
-                record=DeletionRecord(stores, events),
+                events=events,
+                identity=process.identity,
+                lease_namespace=process.lease_namespace,
+                journal=process.journal,
                 now=now,
                 going_on=process.going_on,
-                deleted=self._deleted,
-            ).reconcile,
+            ),
+            stores=stores,
+            inventory=inventory,
+            connections=self._connections,
+            judgement=self._judgement,
+            editor=backend_editor,
+            deleted=self._deleted,
+            look_at=lambda location: self._listing.enqueue(location),
+            decide_again=self._reconsider,
         )
+        self._enforcement = self._controller("enforcement", act.enforcement.reconcile)
+        self._retention_plan = self._controller("retentionplan", act.retention_plans.reconcile)
+        act.approved.listeners.append(self._retention_plans)
         self._policy_status = self._controller(
             "backuppolicy",
             PolicyStatusReconciler(
@@ -244,11 +277,13 @@ class _Wiring:
             self._automated,
             self._retention,
             self._enforcement,
+            self._retention_plan,
             self._policy_status,
             self._hold_status,
             self._schedule,
             self._backup,
             self._history,
+            self._changes,
         )
 
     def _watch(self) -> None:
@@ -258,7 +293,13 @@ class _Wiring:
         self._discovery.watch(stores.backends, partial(discovery.locations_of_backend, inventory))
         self._services.watch(stores.services, serviceinstance.spec_changed)
         self._services.watch(stores.backends, self._services_of_changed_backend)
+        self._services.watch(stores.backups, changes.instance_of)
+        self._changes.watch(stores.backups, changes.instance_of)
+        self._changes.watch(stores.services, changes.named_a_backup)
         self._backup.watch(stores.backups)
+        self._retention_plan.watch(stores.retention_plans)
+        stores.retention_plans.subscribe(self._retention_plan_changed)
+        stores.backends.subscribe(self._rule_changed)
         stores.policies.subscribe(self._rule_changed)
         stores.holds.subscribe(self._rule_changed)
         stores.services.subscribe(self._service_changed)
@@ -299,6 +340,14 @@ class _Wiring:
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
             self._reconsider()
 
+    def _retention_plan_changed(self, change: Change[RetentionPlan]) -> None:
+        if retentionplan.changes_the_decision(change):
+            self._reconsider()
+
+    def _retention_plans(self) -> None:
+        for key in self.stores.retention_plans.keys():  # noqa: SIM118 - a store is no dict
+            self._retention_plan.enqueue(key)
+
     def _service_changed(self, change: Change[ServiceInstance]) -> None:
         if serviceinstance.changes_the_decision(change):
             self._reconsider()
@@ -319,11 +368,14 @@ class _Wiring:
         for reference, summary in plan.instances.items():
             if known.get(reference) != summary:
                 self._services.enqueue(Key(*reference))
+        for waiting in changes.waiting(self.stores.services):
+            self._services.enqueue(waiting)
         for store, controller in (
             (self.stores.policies, self._policy_status),
             (self.stores.policies, self._schedule),
             (self.stores.holds, self._hold_status),
             (self.stores.backends, self._enforcement),
+            (self.stores.retention_plans, self._retention_plan),
         ):
             for key in store.keys():  # noqa: SIM118 - a store is no dict
                 controller.enqueue(key)

@@ -7,7 +7,9 @@ Invariants:
 - what was done so far lives in memory only. A process that dies leaves `Deleting` behind; its successor decides again
   on fresh evidence, in which the deleted points are gone, and goes on from there: nothing is repeated, nothing lost;
 - a steady state writes nothing: where nothing is due there is no pass, a refusal is written once, and a pass that could
-  not finish is not tried again on the same points before `RETRY_AFTER`.
+  not finish is not tried again on the same points before `RETRY_AFTER`;
+- restore points that wait for a person are counted beside the last pass, and of a refused location those alone are
+  deleted that somebody approved.
 
 It deletes nothing itself, and it knows no rules: the plan says what is due, `recheck` what still is.
 """
@@ -18,12 +20,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from stateward.api import conditions
 from stateward.api.conditions import Reason
 from stateward.api.evidence import Location
 from stateward.api.models import Enforcement
 from stateward.policy.fleet import PointKey, point_key
 from stateward.policy.plan import Plan, Verdict
+from stateward.workflows.approval import HOW_TO_APPROVE
 from stateward.workflows.recheck import DeleteBatch, Rechecked, Result, ResultState, recheck
 from stateward.workflows.step import Step
 
@@ -66,19 +71,31 @@ def step(
         return Pass(status=status, requeue_at=finished + RETRY_AFTER if finished else None)
     remaining = [verdict for verdict in planned if point_key(verdict.point) not in results]
     started = status.started_at if status and status.phase == DELETING else now
-    begun = Enforcement(id=identity, phase=DELETING, started_at=started, planned=len(planned))
+    begun = Enforcement(
+        id=identity,
+        phase=DELETING,
+        started_at=started,
+        planned=len(planned),
+        awaiting_approval=_awaiting(plan, locations),
+    )
     if remaining and not stopped:
         return Pass(status=begun, actions=(_batch(plan, remaining),))
     return Pass(status=_finished(begun, plan, locations, planned, results, now, stopped))
 
 
-def enforcing(status: Enforcement | None, plan: Plan, locations: Sequence[Location]) -> tuple[str, Reason, str]:
-    """Status, reason and message of a Backend's condition Enforcing."""
+def enforcing(
+    status: Enforcement | None, plan: Plan, locations: Sequence[Location], *, busy: str = ""
+) -> tuple[str, Reason, str]:
+    """Status, reason and message of a Backend's condition Enforcing. `busy` says who else works on its account."""
     refused = [plan.refusals[location] for location in sorted(locations) if location in plan.refusals]
+    waiting = _awaiting(plan, locations)
+    if busy:
+        return conditions.FALSE, Reason.ACCOUNT_BUSY, f"restore points are due, but nothing is deleted: {busy}"
     if status and status.phase == DELETING:
         return conditions.TRUE, Reason.DELETING, f"{status.planned} restore points are being deleted"
     if refused:
-        return conditions.FALSE, Reason.BLAST_RADIUS, refused[0].message
+        how = f". To approve it, {HOW_TO_APPROVE}" if waiting else ""
+        return conditions.FALSE, Reason.BLAST_RADIUS, f"{refused[0].message}{how}"
     unread = _unread(plan, locations)
     if unread:
         names = ", ".join(at.region or at.backend for at in unread)
@@ -89,6 +106,9 @@ def enforcing(status: Enforcement | None, plan: Plan, locations: Sequence[Locati
         if status and status.phase == PARTIAL:
             return conditions.FALSE, Reason.PARTIAL, status.message
         return conditions.TRUE, Reason.DELETING, "restore points are due; a pass begins"
+    if waiting:
+        message = f"{waiting} restore points are let go and wait for approval: {HOW_TO_APPROVE}"
+        return conditions.FALSE, Reason.AWAITING_APPROVAL, message
     if any(plan.locations[location].counts.expire for location in locations):
         return conditions.FALSE, Reason.AUDIT, "restore points are let go, but by a policy in Audit mode"
     return conditions.TRUE, Reason.NOTHING_DUE, "no restore point is let go by every matching policy"
@@ -109,37 +129,45 @@ def _nothing_to_delete(
     status: Enforcement | None, plan: Plan, locations: Sequence[Location], identity: str, now: datetime
 ) -> Pass:
     refused = [plan.refusals[location] for location in sorted(locations) if location in plan.refusals]
+    waiting = _awaiting(plan, locations)
     if refused:
-        if status and status.phase == REFUSED and status.id == identity:
+        if status and (status.phase, status.id, status.awaiting_approval) == (REFUSED, identity, waiting):
             return Pass(status=status)
         due = sum(len(plan.due(location)) for location in locations)
         return Pass(
             status=Enforcement(
-                id=identity, phase=REFUSED, started_at=now, finished_at=now, planned=due, message=refused[0].message
+                id=identity,
+                phase=REFUSED,
+                started_at=now,
+                finished_at=now,
+                planned=due,
+                awaiting_approval=waiting,
+                message=refused[0].message,
             )
         )
     if _unread(plan, locations):
         return Pass(status=status)  # what an interrupted pass has left may be where nobody can look
+    ended = _ended(status, now)
+    if waiting != (ended.awaiting_approval if ended else None):
+        if ended is None:
+            ended = Enforcement(id=identity, phase=DONE, started_at=now, finished_at=now, planned=0)
+        ended = replace(ended, awaiting_approval=waiting)
+    return Pass(status=ended)
+
+
+def _ended(status: Enforcement | None, now: datetime) -> Enforcement | None:
+    """The last pass, of which nothing is left to do."""
     if status and status.phase == DELETING:
         message = "it was interrupted and resumed; nothing that was planned is left to delete"
-        return Pass(status=_with(status, phase=DONE, now=now, message=message))
+        return replace(status, phase=DONE, finished_at=now, message=message)
     if status and status.phase in (REFUSED, PARTIAL):
-        return Pass(status=_with(status, phase=DONE, now=now, message="what had stayed is no longer due"))
-    return Pass(status=status)
+        return replace(status, phase=DONE, finished_at=now, message="what had stayed is no longer due")
+    return status
 
 
-def _with(status: Enforcement, *, phase: str, now: datetime, message: str) -> Enforcement:
-    return Enforcement(
-        id=status.id,
-        phase=phase,
-        started_at=status.started_at,
-        finished_at=now,
-        planned=status.planned,
-        deleted=status.deleted,
-        deferred=status.deferred,
-        failed=status.failed,
-        message=message,
-    )
+def _awaiting(plan: Plan, locations: Sequence[Location]) -> int | None:
+    """Restore points that wait for a person; ``None`` when none do."""
+    return sum(len(plan.awaiting(location)) for location in locations) or None
 
 
 def _batch(plan: Plan, remaining: Sequence[Verdict]) -> DeleteBatch:
@@ -168,12 +196,10 @@ def _finished(
     said = [stopped] if stopped else []
     often = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
     said += [f"{number} stayed: {message}" for message, number in often[:3]]
-    return Enforcement(
-        id=begun.id,
+    return replace(
+        begun,
         phase=DONE if whole else PARTIAL,
-        started_at=begun.started_at,
         finished_at=now,
-        planned=begun.planned,
         deleted=counts[ResultState.DELETED],
         deferred=counts[ResultState.DEFERRED],
         failed=counts[ResultState.FAILED],

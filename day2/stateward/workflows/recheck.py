@@ -10,7 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -38,6 +38,8 @@ class Result(msgspec.Struct, frozen=True):
 
     state: ResultState
     message: str = ""
+    lasting: bool = False
+    """Of a deferred one: time alone will not change it."""
 
 
 class DeleteBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,12 +69,19 @@ class Rechecked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recheck(
-    plan: Plan, batch: DeleteBatch, refreshed: Sequence[RestorePoint | None], rules: str, now: datetime
+    plan: Plan,
+    batch: DeleteBatch,
+    refreshed: Sequence[RestorePoint | None],
+    rules: str,
+    now: datetime,
+    *,
+    withdrawn: Collection[str] = (),
 ) -> Rechecked:
     """Compare a batch with what is there now.
 
     `refreshed` answers ``batch.points``, in that order, ``None`` for a point that is gone; `rules` is the digest of the
-    policies and holds as they are now. Raises `ValueError` when the answer has another length.
+    policies and holds as they are now, `withdrawn` names approvals that do not stand any more. Raises `ValueError` when
+    the answer has another length.
     """
     fresh = dict(zip(map(point_key, batch.points), refreshed, strict=True))
     stop = _plan_is_old(plan, rules, now)
@@ -83,11 +92,14 @@ def recheck(
         if found is None:
             settled[point_key(planned)] = Result(ResultState.DELETED, "it was gone already")
             continue
-        why = stop or _why_not(planned, found) or _floor_gone(plan, verdict, fresh)
+        changed = _changed(planned, found)
+        why = changed or stop or _why_not_now(found) or _floor_gone(plan, verdict, fresh)
+        if verdict.approved_by in withdrawn:
+            why = f"its approval by RetentionPlan {verdict.approved_by} was withdrawn or has expired"
         if not verdict.deletable:
             why = "it was not planned for deletion"
         if why:
-            settled[point_key(planned)] = Result(ResultState.DEFERRED, why)
+            settled[point_key(planned)] = Result(ResultState.DEFERRED, why, lasting=why == changed)
         else:
             delete.append(found)
     return Rechecked(delete=tuple(delete), settled=settled)
@@ -101,22 +113,29 @@ def _plan_is_old(plan: Plan, rules: str, now: datetime) -> str:
     return ""
 
 
-def _why_not(planned: RestorePoint, found: RestorePoint) -> str:
-    """What about a point forbids deleting it now; empty when nothing does."""
+def _changed(planned: RestorePoint, found: RestorePoint) -> str:
+    """What about a point forbids deleting it, until somebody changes it; empty when nothing does."""
     if _identity(planned) != _identity(found) or found.taken_at is None:
         return "another restore point has its name now"
+    if found.foreign:
+        return "another account owns it"
+    if found.shared:
+        return "another account may read it"
+    if found.tags is not None and TAG_HOLD in found.tags:
+        return f"it carries the tag {TAG_HOLD} now"
+    return ""
+
+
+def _why_not_now(found: RestorePoint) -> str:
+    """What about a point forbids deleting it now and may pass; empty when nothing does."""
     if not found.settled:
         return f"it is busy ({found.state})"
     if not found.restorable:
         return f"it cannot be restored now ({found.state})"
-    if found.foreign:
-        return "another account owns it"
-    if found.shared is not False:
-        return "another account may read it" if found.shared else "whether it is shared could not be read"
+    if found.shared is None:
+        return "whether it is shared could not be read"
     if found.tags is None:
         return "its tags could not be read"
-    if TAG_HOLD in found.tags:
-        return f"it carries the tag {TAG_HOLD} now"
     return ""
 
 

@@ -113,6 +113,7 @@ class Api:
 _PLURALS = {
     "Backend": ("day2.stateward.dev/v1alpha1", "backends"),
     "BackupPolicy": ("day2.stateward.dev/v1alpha1", "backuppolicies"),
+    "RetentionPlan": ("day2.stateward.dev/v1alpha1", "retentionplans"),
     "Hold": ("day2.stateward.dev/v1alpha1", "holds"),
     "ServiceInstance": ("day2.stateward.dev/v1alpha1", "serviceinstances"),
     "Backup": ("day2.stateward.dev/v1alpha1", "backups"),

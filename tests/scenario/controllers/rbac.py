@@ -7,7 +7,7 @@ from typing import Any
 RULES: list[dict[str, Any]] = [
     {
         "apiGroups": ["day2.stateward.dev"],
-        "resources": ["backends", "backuppolicies", "holds", "serviceinstances", "backups"],
+        "resources": ["backends", "backuppolicies", "holds", "serviceinstances", "backups", "retentionplans"],
         "verbs": ["get", "list", "watch"],
     },
     {
@@ -18,6 +18,7 @@ RULES: list[dict[str, Any]] = [
             "holds/status",
             "serviceinstances/status",
             "backups/status",
+            "retentionplans/status",
         ],
         "verbs": ["patch"],
     },

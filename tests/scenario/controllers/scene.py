@@ -274,7 +274,7 @@ class Scene:
             if each.process.poll() is None:
                 each.stop()
         self.aws.request("DELETE", "faults")
-        for kind in ("Hold", "BackupPolicy", "Backend"):
+        for kind in ("Hold", "BackupPolicy", "RetentionPlan", "Backend"):
             for found in self.api.list(kind):
                 self.api.delete(kind, found["metadata"]["name"])
         for kind in ("Backup", "ServiceInstance"):

@@ -21,14 +21,20 @@ from stateward.api.models import (
     Retention,
     Selector,
 )
+from stateward.controllers.deleting import Deleter
 from stateward.controllers.deletions import DeletionRecord
 from stateward.controllers.editing import StatusEditor
 from stateward.controllers.enforcement import EnforcementReconciler
 from stateward.controllers.inventory import Inventory
 from stateward.controllers.kinds import BACKENDS, Stores
 from stateward.controllers.retention import Judgement
+from stateward.controllers.retentionplan import ApprovedPoints
+from stateward.runtime.client import Client
+from stateward.runtime.journal import Journal
 from stateward.runtime.resources import Key
 from stateward.runtime.status import StatusWriter
+from stateward.runtime.tenure import Tenures
+from tests.property.runtime.lease_server import Connection, LeaseServer
 from tests.unit.controllers.evidence import NOW, aws_backend, instance, listing, point, service
 from tests.unit.controllers.memory import Estate, Events, MemoryApi, Pool, connected
 
@@ -71,6 +77,10 @@ class Stage:
         self.driver = Estate(seen)
         self.events = Events()
         self.relisted: list[Any] = []
+        self.leases = Connection(LeaseServer())
+        self.identity = "me"
+        self.journal: Journal | None = None
+        self.approved = ApprovedPoints()
         self.going_on = going_on
         self.judgement = Judgement(stores=self.stores, inventory=self.inventory, now=self.now)
 
@@ -84,14 +94,20 @@ class Stage:
         events: Any = self.events
         writer = StatusWriter(api, BACKENDS, Backend, field_manager="test", store=self.stores.backends)
         await EnforcementReconciler(
-            client=api,
             stores=self.stores,
             inventory=self.inventory,
             connections=connected("one", self.driver),
             judgement=self.judgement,
             editor=StatusEditor(self.stores.backends, writer),
-            pool=pool,
-            record=DeletionRecord(self.stores, events),
+            tenures=Tenures(Client(self.leases), namespace="stateward-system", identity=self.identity),
+            deleter=Deleter(
+                client=api,
+                judgement=self.judgement,
+                pool=pool,
+                record=DeletionRecord(self.stores, events, identity="me", now=self.now, journal=self.journal),
+                approved=self.approved,
+                now=self.now,
+            ),
             now=self.now,
             going_on=self.going_on,
             deleted=self.relisted.append,
@@ -151,7 +167,7 @@ def test_an_instance_that_changed_during_the_pass_is_decided_on_again() -> None:
         stage.judgement.outdated()
         return refresh(points, guards)
 
-    stage.driver.refresh = relabelled  # type: ignore[method-assign]  # what happens meanwhile
+    stage.driver.refresh = relabelled  # type: ignore[method-assign, assignment]  # what happens meanwhile
     asyncio.run(stage.run())
     assert stage.driver.deleted == []
 
