@@ -1,7 +1,8 @@
-"""Which scheduled Backup objects have served: their number must not grow with the age of the fleet.
+"""Which Backup objects that nobody asked for by hand have served: their number must not grow with the fleet's age.
 
 A Backup is evidence of its restore point, so it stays as long as that is there. The newest of each policy stays in any
-case: it is the record of the last run, and without it the schedule would make up for a run that it made. Deleting a
+case: it is the record of the last run, and without it the schedule would make up for a run that it made. The Backup
+before a change goes with its restore point; whether the change may go on is in the ServiceInstance's status. Deleting a
 Backup object never deletes a restore point. Backups that a person asked for are not touched.
 """
 
@@ -20,7 +21,7 @@ SETTLE = timedelta(days=1)
 
 
 def served(backups: Iterable[Backup], present: Container[str], complete: bool, now: datetime) -> tuple[Backup, ...]:
-    """Scheduled Backups of one instance that can go.
+    """Backups of one instance that can go.
 
     `present` holds the names of its restore points; unless the listing is `complete`, a completed Backup stays.
     """
@@ -29,13 +30,13 @@ def served(backups: Iterable[Backup], present: Container[str], complete: bool, n
     last = _last_runs(backups)
     for backup in backups:
         status, created = backup.status, backup.metadata.creation_timestamp
-        if backup.spec.policy_ref is None or status is None or created is None:
+        if status is None or created is None or not (backup.spec.policy_ref or backup.spec.before_change):
             continue
-        if status.phase == FAILED:
+        if status.phase == FAILED and backup.spec.policy_ref is not None:
             failed.append((backup.spec.policy_ref.name, created, backup))
         elif status.phase == COMPLETED and complete and status.restore_point not in present and now - created > SETTLE:
             run = backup.spec.scheduled_for
-            if run is not None and run < last[backup.spec.policy_ref.name]:
+            if backup.spec.policy_ref is None or (run is not None and run < last[backup.spec.policy_ref.name]):
                 old.append(backup)
     newest_first = sorted(failed, key=lambda one: one[1], reverse=True)
     seen: dict[str, int] = {}

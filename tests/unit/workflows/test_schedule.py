@@ -192,6 +192,12 @@ class TestHistory:
         asked = a_backup(created=NOW - days(100), status=BackupStatus(phase="Completed", restore_point="p"))
         assert served([asked], set(), True, NOW) == ()
 
+    def test_a_backup_before_a_change_goes_with_its_restore_point(self) -> None:
+        made = a_backup(created=NOW - days(100), status=BackupStatus(phase="Completed", restore_point="p"))
+        before = msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, before_change="0123456789ab"))
+        assert served([before], {"p"}, True, NOW) == ()
+        assert served([before], set(), True, NOW) == (before,)
+
     def test_the_newest_failures_of_each_policy_stay_to_be_read(self) -> None:
         failures = [self.scheduled("Failed", days(n)) for n in range(2, 8)]
         other = self.scheduled("Failed", days(30), policy="weekly")
