@@ -14,12 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
 
-import click
 import msgspec
 
 from stateward.api.models import Backend
 from stateward.cli.exits import CommandError
-from stateward.drivers.base import Clock, DriverFactory
+from stateward.drivers.base import DriverFactory
 from stateward.drivers.registry import driver_factory
 from stateward.standalone.accounts import CheckRegion, read_accounts
 from stateward.standalone.documents import BadInput
@@ -46,15 +45,13 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     def read(
         cls,
         config: Path,
-        directory: Path | None,
+        directory: Path,
         state: str | None,
         shard: Shard | None,
         parallel: int,
         check_region: CheckRegion | None = None,
     ) -> Self:
         """Read and check everything. Raises `CommandError`."""
-        if directory is None:
-            raise CommandError("--config needs --policies DIR, the directory of policies and holds.")
         bad: list[BadInput] = []  # everything wrong is told at once, a line each
         accounts = _tried(lambda: read_accounts(config, check_region or _check_region), bad)
         rules = _tried(lambda: RuleFiles(directory), bad)
@@ -107,19 +104,6 @@ def run_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def no_cluster(config: Path | None, **others: object) -> bool:
-    """Whether a command works without a cluster. Raises `click.UsageError` for options of the other way."""
-    if config is None:
-        given = [name for name in ("directory", "state") if others.get(name)]
-        if given:
-            raise click.UsageError(f"--{'policies' if given[0] == 'directory' else given[0]} needs --config.")
-        return False
-    given = [name for name in ("kubeconfig", "context") if others.get(name)]
-    if given:
-        raise click.UsageError(f"--{given[0]} and --config exclude each other.")
-    return True
-
-
 def _tried(read: Callable[[], T], bad: list[BadInput]) -> T | None:
     try:
         return read()
@@ -132,11 +116,3 @@ def _check_region(region: str) -> str:
     from stateward.drivers.aws_rds.regions import unknown_region
 
     return unknown_region(region)
-
-
-def names_of(group: Group) -> frozenset[str]:
-    """Names of the entries of a group."""
-    return frozenset(backend.metadata.name for backend in group)
-
-
-__all__ = ["Clock", "Files", "names_of", "no_cluster", "run_name", "state_at"]

@@ -24,7 +24,9 @@ from stateward.standalone.looking import Problem
 
 SHOWN = 200
 """Rows of a table; the other forms hold them all."""
-_STATES = (DELETED, REFUSED, FAILED, DEFERRED, KEPT)
+PENDING = "Pending"
+"""The controller has not settled it yet."""
+_STATES = (DELETED, REFUSED, FAILED, DEFERRED, KEPT, PENDING)
 Watch = Callable[[int], None]
 """Told how many more points are settled."""
 
@@ -49,6 +51,8 @@ class ApplyReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     refusals: tuple[RefusedPass, ...]
     problems: tuple[Problem, ...]
     items: tuple[Item, ...]
+    retention_plans: tuple[str, ...] = ()
+    """With a cluster: the objects that ask the controller for it."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -67,7 +71,7 @@ class ApplyReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
                 [_cells(item, now) for item in ordered[:SHOWN]],
             )
         else:
-            yield "Nothing was due."
+            yield "Nothing was deleted." if self.problems or self.refusals else "Nothing was due."
         if len(ordered) > SHOWN:
             yield f"{len(ordered) - SHOWN} more; -o json lists them all."
         if self.refusals:
@@ -82,6 +86,8 @@ class ApplyReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
                 ("BACKEND", "ACCOUNT", "REGION", "PROBLEM"),
                 [(one.backend, one.account, one.region, one.message) for one in self.problems],
             )
+        if self.retention_plans:
+            yield f"RetentionPlan {', '.join(self.retention_plans)}"
         yield ", ".join(f"{count} {state.lower()}" for state, count in self.states.items()) or "0 deleted"
 
 

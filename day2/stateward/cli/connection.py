@@ -13,20 +13,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import msgspec
 import yaml
 
 from stateward.api.errors import Blocked, StewardError
-from stateward.api.models import Backend, BackupPolicy, Hold, SecretReference, ServiceInstance
+from stateward.api.models import Backend, BackupPolicy, Hold, RetentionPlan, SecretReference, ServiceInstance
 from stateward.cli.cluster import Object
 from stateward.cli.exits import CommandError
 from stateward.controllers.connections import secret_reader
-from stateward.controllers.kinds import BACKENDS, HOLDS, POLICIES, SERVICES
+from stateward.controllers.kinds import BACKENDS, HOLDS, POLICIES, RETENTION_PLANS, SERVICES
 from stateward.runtime.client import Client
-from stateward.runtime.failures import NotFound, Unavailable
-from stateward.runtime.resources import Resource
+from stateward.runtime.failures import AlreadyExists, NotFound, Unavailable
+from stateward.runtime.resources import Key, Resource
 from stateward.runtime.transport import Transport
 
 Answer = TypeVar("Answer")
+FIELD_MANAGER = "stateward-cli"
 IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -73,15 +75,32 @@ class KubernetesCluster:
         """The credentials in a Secret, as the controller reads them."""
         return self._await(secret_reader(self._client)(reference))
 
+    def approve(self, plan: RetentionPlan) -> RetentionPlan:
+        """Make a RetentionPlan, or find the one of that name."""
+        key = Key.of(plan)
+        try:
+            created = self._await(
+                self._client.create(RETENTION_PLANS, plan, field_manager=FIELD_MANAGER), (AlreadyExists,)
+            )
+        except AlreadyExists:
+            return self.approval(key.name)
+        return msgspec.json.decode(created, type=RetentionPlan)
+
+    def approval(self, name: str) -> RetentionPlan:
+        """One RetentionPlan as it is now."""
+        return self._await(self._client.get(RETENTION_PLANS, Key("", name), RetentionPlan))
+
     def default_namespace(self) -> str:
         """The namespace of the context in use, else of the Pod, else `default`."""
         return context_namespace(self._kubeconfig, self._context) or (
             IN_CLUSTER_NAMESPACE.read_text().strip() if IN_CLUSTER_NAMESPACE.is_file() else "default"
         )
 
-    def _await(self, call: Awaitable[Answer]) -> Answer:
+    def _await(self, call: Awaitable[Answer], expected: tuple[type[StewardError], ...] = ()) -> Answer:
         try:
             return self._runner.run(_finish(call))
+        except expected:
+            raise
         except Blocked as refusal:
             raise CommandError(f"{refusal}. Give your user that right, or choose another with --context.") from None
         except NotFound as missing:

@@ -15,8 +15,7 @@ import click
 from stateward.cli.exits import CommandError, ExitCode
 from stateward.cli.options import reads_cluster
 from stateward.cli.output import Format, write
-from stateward.cli.retention import apply
-from stateward.cli.survey import Scope
+from stateward.cli.retention import apply, audit, diff, plan
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -51,49 +50,6 @@ def status(
 
 @stateward.command()
 @reads_cluster
-@click.option("--policy", "policies", metavar="NAME", multiple=True, help="Only points of instances that it matches.")
-@click.option("--instance", "instances", metavar="[NAMESPACE/]NAME", multiple=True, help="Only points of it.")
-@click.option("--account", "accounts", metavar="NUMBER", multiple=True, help="Look at this account only.")
-@click.option("--region", "regions", metavar="NAME", multiple=True, help="Look at this region only.")
-@click.option(
-    "--verdict", "verdicts", metavar="VERDICT", multiple=True, help="Only points with it, for example expire."
-)
-@click.option(
-    "--recheck/--no-recheck",
-    default=True,
-    show_default=True,
-    help="Read what is let go a second time, as before a delete: one request each.",
-)
-def plan(
-    kubeconfig: str | None,
-    context: str | None,
-    form: str,
-    policies: tuple[str, ...],
-    instances: tuple[str, ...],
-    accounts: tuple[str, ...],
-    regions: tuple[str, ...],
-    verdicts: tuple[str, ...],
-    recheck: bool,
-) -> ExitCode:
-    """Show every restore point with its verdict, the reason and the policy that gave it.
-
-    Lists the backends now and decides as the controller does, but deletes nothing. Options that can be given several
-    times widen the choice.
-    """
-    from stateward.cli.connection import KubernetesCluster
-    from stateward.cli.plan import Filter
-    from stateward.cli.plan import plan as read
-    from stateward.drivers.registry import driver_factory
-
-    wanted = Filter.of(policies=policies, instances=instances, verdicts=verdicts)
-    with KubernetesCluster(kubeconfig, context) as cluster:
-        report = read(cluster, driver_factory, _now, Scope(accounts=accounts, regions=regions), wanted, recheck)
-    write(report, Format(form), _now())
-    return report.exit_code
-
-
-@stateward.command()
-@reads_cluster
 @click.argument("instance", metavar="[NAMESPACE/]NAME")
 @click.option("-n", "--namespace", metavar="NAME", help="Namespace of the instance (default: that of the context).")
 def explain(kubeconfig: str | None, context: str | None, form: str, instance: str, namespace: str | None) -> ExitCode:
@@ -111,7 +67,8 @@ def explain(kubeconfig: str | None, context: str | None, form: str, instance: st
     return report.exit_code
 
 
-stateward.add_command(apply)
+for command in (plan, diff, apply, audit):
+    stateward.add_command(command)
 
 
 def _now() -> datetime:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 
 import msgspec
 
 from stateward.api.evidence import Listing, Location
 from stateward.api.models import Backend, BackupPolicy, Hold, ServiceInstance
+from stateward.cli.accounts import Files
 from stateward.cli.cluster import Cluster
 from stateward.cli.exits import CommandError
 from stateward.cli.plan_file import (
@@ -35,6 +36,7 @@ from stateward.policy.fleet import Evidence
 from stateward.policy.plan import Outcome, Plan, Verdict
 from stateward.policy.retention import decide
 from stateward.standalone.deciding import limits_of
+from stateward.standalone.planning import Planner
 
 VALID_FOR = timedelta(days=1)
 Factory = Callable[[str], DriverFactory]
@@ -63,15 +65,19 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self, policies: Iterable[BackupPolicy], instances: Iterable[ServiceInstance]) -> None:
         """Raises `CommandError` for a name that nothing has: an empty plan would look like good news."""
-        names = {policy.metadata.name for policy in policies}
-        for name in self.policies:
-            if name not in names:
-                raise CommandError(f"there is no BackupPolicy {name}; there are {_some(names)}.")
+        self.check_policies(policies)
         present = {f"{item.metadata.namespace}/{item.metadata.name}" for item in instances}
         present |= {item.metadata.name for item in instances}
         for name in self.instances:
             if name not in present:
                 raise CommandError(f"there is no ServiceInstance {name}; see `stateward status -A`.")
+
+    def check_policies(self, policies: Iterable[BackupPolicy]) -> None:
+        """Raises `CommandError` for the name of a policy that there is not."""
+        names = {policy.metadata.name for policy in policies}
+        for name in self.policies:
+            if name not in names:
+                raise CommandError(f"there is no BackupPolicy {name}; there are {_some(names)}.")
 
     def rows(self, rows: Iterable[PointRow], accounts: Sequence[str], regions: Sequence[str]) -> tuple[PointRow, ...]:
         """Of the points of a saved plan those that are meant. Raises `CommandError` when a choice leaves none."""
@@ -119,7 +125,32 @@ def plan(
     wanted.check(policies, instances)
     eyes = Survey(cluster, cluster.list(Backend), factory, clock, scope)
     decided, sight = decision(eyes, Rules(instances, policies, cluster.list(Hold)), clock, recheck)
-    return report([decided], sight.listings, sight.problems, wanted, valid_for)
+    return report(decided.at, [decided], _said_of(sight.listings), sight.problems, wanted, valid_for)
+
+
+def plan_files(
+    files: Files, scope: Scope, wanted: Filter, clock: Clock, recheck: bool = True, valid_for: timedelta = VALID_FOR
+) -> PlanReport:
+    """The same for accounts and policies from files. Raises `CommandError`."""
+    rules = files.rules.first
+    wanted.check_policies(rules.policies)
+    planner = Planner(
+        rules=rules,
+        state=files.state,
+        factory=files.factory,
+        clock=clock,
+        regions=scope.regions,
+        recheck=recheck,
+    )
+    cases = list(files.each(files.in_scope(scope.accounts), planner.plan))
+    listings = [listing for case in cases for sight in case.sights for listing in sight.listings]
+    problems = tuple(problem for case in cases for sight in case.sights for problem in sight.problems)
+    return report(clock(), [case.plan for case in cases], _said_of(listings), problems, wanted, valid_for)
+
+
+def _said_of(listings: Iterable[Listing]) -> dict[Location, str]:
+    """What went wrong at each place."""
+    return {listing.location: listing.problem for listing in listings}
 
 
 def decision(eyes: Survey, rules: Rules, clock: Clock, recheck: bool) -> tuple[Plan, Sight]:
@@ -143,23 +174,22 @@ def decision(eyes: Survey, rules: Rules, clock: Clock, recheck: bool) -> tuple[P
 
 
 def report(
+    at: datetime,
     plans: Sequence[Plan],
-    listings: Iterable[Listing],
+    said_of: Mapping[Location, str],
     problems: tuple[Problem, ...],
     wanted: Filter,
     valid_for: timedelta = VALID_FOR,
 ) -> PlanReport:
-    """The document of one decision, or of several over separate accounts."""
+    """The document of one decision, or of several over separate accounts; `at` where there is none."""
     verdicts = [(verdict, decided) for decided in plans for verdict in decided.verdicts]
     counts = Counter(verdict.outcome for verdict, _ in verdicts)
     shown = sorted((one for one in verdicts if wanted.shows(one[0])), key=lambda one: _order(one[0]))
-    at = min(decided.at for decided in plans) if plans else None
-    if at is None:
-        raise CommandError("no account could be read; see the problems above.")
-    locations = sorted(_locations(plans, listings), key=lambda row: (row.backend, row.account, row.region))
+    decided_at = min((decided.at for decided in plans), default=at)
+    locations = sorted(_locations(plans, said_of), key=lambda row: (row.backend, row.account, row.region))
     return PlanReport(
-        decided_at=at,
-        valid_until=at + valid_for,
+        decided_at=decided_at,
+        valid_until=decided_at + valid_for,
         digest=_digest([decided.digest for decided in plans]),
         rules=_digest(sorted({decided.rules for decided in plans})),
         verdicts={outcome.value: counts[outcome] for outcome in Outcome},
@@ -178,8 +208,7 @@ def _digest(digests: Sequence[str]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
-def _locations(plans: Iterable[Plan], listings: Iterable[Listing]) -> Iterable[LocationRow]:
-    problems = {listing.location: listing.problem for listing in listings}
+def _locations(plans: Iterable[Plan], said_of: Mapping[Location, str]) -> Iterable[LocationRow]:
     for decided in plans:
         for at, summary in decided.locations.items():
             counts = msgspec.structs.astuple(summary.counts)
@@ -188,7 +217,7 @@ def _locations(plans: Iterable[Plan], listings: Iterable[Listing]) -> Iterable[L
                 account=at.account,
                 region=at.region,
                 complete=summary.complete,
-                problem=problems.get(at, ""),
+                problem=said_of.get(at, ""),
                 instances=summary.instances,
                 restore_points=sum(count or 0 for count in counts),
                 deletes=len(decided.deletions(at)),

@@ -1,21 +1,25 @@
-"""The commands that speak of deleting: `apply`. Options and questions only; what they do is in their own modules."""
+"""The commands that speak of deleting: `plan`, `diff`, `apply`, `audit`. Options and questions only; what they do is in
+their own modules, imported when a command is chosen."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from stateward.cli.accounts import Files, no_cluster
 from stateward.cli.exits import CommandError, ExitCode
-from stateward.cli.options import FILES, reads_cluster, with_options
+from stateward.cli.options import OUTPUT, Cluster, DurationType, Sources, reads_cluster, takes_sources
 from stateward.cli.output import Format, write
-from stateward.cli.plan_file import PointRow
-from stateward.standalone.partition import Shard
+
+if TYPE_CHECKING:
+    from stateward.cli.apply import ApplyReport
+    from stateward.cli.plan_file import PlanReport, PointRow
 
 
 def _now() -> datetime:
@@ -23,9 +27,85 @@ def _now() -> datetime:
 
 
 @click.command()
+@reads_cluster
+@takes_sources
+@click.option("--policy", "policies", metavar="NAME", multiple=True, help="Only points of instances that it matches.")
+@click.option("--instance", "instances", metavar="[NAMESPACE/]NAME", multiple=True, help="Only points of it.")
+@click.option("--account", "accounts", metavar="NUMBER", multiple=True, help="Look at this account only.")
+@click.option("--region", "regions", metavar="NAME", multiple=True, help="Look at this region only.")
+@click.option(
+    "--verdict", "verdicts", metavar="VERDICT", multiple=True, help="Only points with it, for example expire."
+)
+@click.option(
+    "--recheck/--no-recheck",
+    default=True,
+    show_default=True,
+    help="Read what is let go a second time, as before a delete: one request each.",
+)
+@click.option(
+    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Write the plan to a file of yours alone."
+)
+@click.option(
+    "--valid-for", type=DurationType(), default="P1D", show_default=True, metavar="DURATION",
+    help="How long the plan may be applied, ISO-8601.",
+)  # fmt: skip
+def plan(
+    sources: Sources,
+    form: str,
+    policies: tuple[str, ...],
+    instances: tuple[str, ...],
+    accounts: tuple[str, ...],
+    regions: tuple[str, ...],
+    verdicts: tuple[str, ...],
+    recheck: bool,
+    save: Path | None,
+    valid_for: timedelta,
+) -> ExitCode:
+    """Show every restore point with its verdict, the reason and the policy that gave it.
+
+    Lists the backends now and decides as the controller does, but deletes nothing. Options that can be given several
+    times widen the choice. A plan that is saved (--save, or -o json) can be compared (stateward diff) and carried out
+    (stateward apply).
+    """
+    from stateward.cli.plan import Filter, plan_files
+    from stateward.cli.plan import plan as read
+    from stateward.cli.plan_file import save as write_file
+    from stateward.cli.survey import Scope
+
+    wanted = Filter.of(policies=policies, instances=instances, verdicts=verdicts)
+    scope = Scope(accounts=accounts, regions=regions)
+    if sources.files:
+        report = plan_files(sources.read(), scope, wanted, _now, recheck, valid_for)
+    else:
+        from stateward.cli.connection import KubernetesCluster
+        from stateward.drivers.registry import driver_factory
+
+        with KubernetesCluster(*sources.cluster) as cluster:
+            report = read(cluster, driver_factory, _now, scope, wanted, recheck, valid_for)
+    if save is not None:
+        write_file(report, save)
+    write(report, Format(form), _now())
+    return report.exit_code
+
+
+@click.command()
+@click.argument("older", type=click.Path(path_type=Path), metavar="OLDER.JSON")
+@click.argument("newer", type=click.Path(path_type=Path), metavar="NEWER.JSON")
+@OUTPUT
+def diff(older: Path, newer: Path, form: str) -> ExitCode:
+    """Show what two saved plans say differently: new, gone, and changed verdicts with both reasons."""
+    from stateward.cli.difference import difference
+    from stateward.cli.plan_file import load
+
+    report = difference(load(older), load(newer))
+    write(report, Format(form), _now())
+    return report.exit_code
+
+
+@click.command()
 @click.argument("plan_file", type=click.Path(path_type=Path), metavar="[PLAN.JSON]", required=False)
 @reads_cluster
-@with_options(*FILES)
+@takes_sources
 @click.option("--policy", "policies", metavar="NAME", multiple=True, help="Of the plan, only points that it matches.")
 @click.option(
     "--instance", "instances", metavar="[NAMESPACE/]NAME", multiple=True, help="Of the plan, only its points."
@@ -33,52 +113,137 @@ def _now() -> datetime:
 @click.option("--account", "accounts", metavar="NUMBER", multiple=True, help="Only points of this account.")
 @click.option("--region", "regions", metavar="NAME", multiple=True, help="Of the plan, only points of this region.")
 @click.option("--yes", is_flag=True, help="Do not ask. Needed where nobody can be asked.")
+@click.option("--reason", default="", metavar="TEXT", help="In a cluster: why, for whoever audits it.")
+@click.option("--dry-run", is_flag=True, help="In a cluster: print the RetentionPlans for a repository, make none.")
+@click.option("--wait/--no-wait", "waits", default=True, show_default=True, help="In a cluster: wait for the outcome.")
+@click.option(
+    "--timeout", type=DurationType(), default="PT30M", show_default=True, metavar="DURATION",
+    help="In a cluster: wait no longer than this, ISO-8601.",
+)  # fmt: skip
 def apply(
     plan_file: Path | None,
-    kubeconfig: str | None,
-    context: str | None,
+    sources: Sources,
     form: str,
-    config: Path | None,
-    directory: Path | None,
-    state: str | None,
-    shard: Shard | None,
-    parallel: int,
     policies: tuple[str, ...],
     instances: tuple[str, ...],
     accounts: tuple[str, ...],
     regions: tuple[str, ...],
     yes: bool,
+    reason: str,
+    dry_run: bool,
+    waits: bool,
+    timeout: timedelta,
 ) -> ExitCode:
     """Delete what a saved plan says; with --config also what policies in Enforce mode let go.
 
     Every point of the plan is decided on again first, and read again right before its delete: what has changed since is
-    refused, and each point is reported.
+    refused, and each point is reported. In a cluster the controller does it, on behalf of a RetentionPlan object that
+    this command makes; with --config this command does it.
     """
-    from stateward.cli.apply import apply_files
     from stateward.cli.plan import Filter
     from stateward.cli.plan_file import check_age, load
 
-    saved = load(plan_file) if plan_file else None
-    rows: tuple[PointRow, ...] = ()
-    if saved is not None and plan_file is not None:
+    if plan_file is None:
+        if policies or instances or regions:
+            raise click.UsageError(
+                "--policy, --instance and --region choose among the points of a plan; name its file."
+            )
+        if not sources.files:
+            raise click.UsageError(
+                "name a saved plan, or accounts with --config; in a cluster the controller enforces."
+            )
+        report = _enforce(sources, accounts, yes)
+    else:
+        saved = load(plan_file)
         check_age(saved, plan_file, _now())
         wanted = Filter.of(policies=policies, instances=instances, verdicts=())
         rows = wanted.rows(saved.applicable, accounts, regions)
-    elif policies or instances or regions:
-        raise click.UsageError("--policy, --instance and --region choose among the points of a plan; name its file.")
-    if not no_cluster(config, kubeconfig=kubeconfig, context=context, directory=directory, state=state):
-        raise click.UsageError("name the accounts with --config.")
-    if config is None:
-        raise click.UsageError("name the accounts with --config.")
-    files = Files.read(config, directory, state, shard, parallel)
+        if not rows:
+            raise CommandError(f"{plan_file} lets nothing be deleted; nothing was done.")
+        question = (
+            f"Delete {_counted(len(rows), 'restore point')} of {plan_file}, made {saved.decided_at:%Y-%m-%d %H:%M} UTC?"
+        )
+        if sources.files:
+            report = _carry_out(sources, saved, rows, yes, question)
+        else:
+            ask = None if dry_run else lambda: _confirm(yes, question)
+            done = _approve(sources.cluster, saved, rows, reason, ask, form, timeout if waits else None)
+            if done is None:
+                return ExitCode.DONE
+            report = done
+    write(report, Format(form), _now())
+    return report.exit_code
+
+
+def _enforce(sources: Sources, accounts: Sequence[str], yes: bool) -> ApplyReport:
+    from stateward.cli.apply import apply_files
+
+    files = sources.read()
     files.needed_state()
-    if saved is not None:
-        _confirm(yes, f"Delete {_counted(len(rows), 'restore point')} of {plan_file}?")
-    else:
-        count = _counted(sum(len(group) for group in files.in_scope(accounts)), "account")
-        _confirm(yes, f"Delete what policies in Enforce mode let go in {count}?")
-    with _progress(len(rows) if saved else None) as watch:
-        report = apply_files(files, saved, rows, accounts if saved is None else (), _now, watch)
+    entries = _counted(sum(len(group) for group in files.in_scope(accounts)), "account")
+    _confirm(yes, f"Delete what policies in Enforce mode let go in {entries}? See it with `stateward plan` first.")
+    with _progress(None) as watch:
+        return apply_files(files, None, (), accounts, _now, watch)
+
+
+def _carry_out(sources: Sources, saved: PlanReport, rows: Sequence[PointRow], yes: bool, question: str) -> ApplyReport:
+    from stateward.cli.apply import apply_files
+
+    files = sources.read()
+    files.needed_state()
+    _confirm(yes, question)
+    with _progress(len(rows)) as watch:
+        return apply_files(files, saved, rows, (), _now, watch)
+
+
+def _approve(
+    cluster_of: Cluster,
+    saved: PlanReport,
+    rows: Sequence[PointRow],
+    reason: str,
+    ask: Callable[[], None] | None,
+    form: str,
+    timeout: timedelta | None,
+) -> ApplyReport | None:
+    """Make RetentionPlans; ``None`` when they were only printed."""
+    from stateward.cli import approving
+    from stateward.cli.connection import KubernetesCluster
+
+    plans = approving.retention_plans(saved, rows, reason)
+    if ask is None:
+        approving.print_manifests(plans, Format(form))
+        return None
+    ask()
+    with KubernetesCluster(*cluster_of) as cluster:
+        made = approving.approve(cluster, plans)
+        if timeout is not None:
+            until = min(_now() + timeout, saved.valid_until)
+            with _progress(len(rows)) as watch:
+                made = approving.wait(cluster, made, _now, time.sleep, until, watch)
+    return approving.outcome(_now(), saved, rows, made, waited=timeout is not None)
+
+
+@click.command()
+@OUTPUT
+@takes_sources
+@click.option("--account", "accounts", metavar="NUMBER", multiple=True, help="Look at this account only.")
+@click.option("--region", "regions", metavar="NAME", multiple=True, help="Look at this region only.")
+def audit(sources: Sources, form: str, accounts: tuple[str, ...], regions: tuple[str, ...]) -> ExitCode:
+    """Show how the accounts of a file stand: instances, restore points, verdicts, and what about the rules looks wrong.
+
+    Needs --config and --policies; in a cluster see `stateward status`.
+    """
+    from stateward.cli.audit import audit as add_up
+    from stateward.cli.audit import share_of
+    from stateward.standalone.planning import Planner
+
+    if not sources.files:
+        raise click.UsageError("name the accounts with --config and the rules with --policies.")
+    files = sources.read()
+    rules = files.rules.first
+    planner = Planner(rules=rules, state=files.state, factory=files.factory, clock=_now, regions=regions, recheck=False)
+    shares = list(files.each(files.in_scope(accounts), lambda group: share_of(planner.plan(group))))
+    report = add_up(_now(), shares, rules)
     write(report, Format(form), _now())
     return report.exit_code
 

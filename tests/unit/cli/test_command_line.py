@@ -90,4 +90,4 @@ def test_the_module_is_the_command() -> None:
         [sys.executable, "-m", "stateward.cli", "--help"], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0
-    assert "Nothing is ever deleted from here" in " ".join(done.stdout.split())
+    assert "what would be deleted, and why" in " ".join(done.stdout.split())
