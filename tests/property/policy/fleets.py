@@ -39,6 +39,7 @@ ENVIRONMENTS = st.sampled_from(["dev", "production", "production"])
 
 ODDITIES: Mapping[str, Mapping[str, Any]] = {
     "unsettled": {"settled": False, "state": "creating", "restorable": False},
+    "being exported": {"settled": False, "state": "available"},
     "broken": {"restorable": False, "state": "incompatible-restore"},
     "keyless": {"restorable": False, "encrypted": True},
     "foreign": {"foreign": True},
