@@ -191,7 +191,8 @@ class AutomatedRetention:
         holds = await self._client.list(HOLDS, Hold)
         plan = await self._judgement.newest()
         if plan.rules != rules_digest(_all(policies), _all(holds)):
-            raise Retryable(f"the rules of {key} changed just now; its automated backups stay until that is decided on")
+            message = f"the rules of {key} changed just now; its automated backups stay until that is decided on"
+            raise Retryable(message, after=timedelta(seconds=1))
         service = self._stores.services.get(key) or service
         said = self._report(service, self._sighting(service), plan)
         if said is None or not said.due:

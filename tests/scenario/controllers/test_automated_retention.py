@@ -37,13 +37,18 @@ def discovered(scene: Scene) -> dict[str, dict[str, Any]]:
 
 def says(scene: Scene, name: str, reason: str) -> dict[str, Any]:
     """The ServiceInstance of a database, once its condition has that reason."""
+    seen: dict[str, Any] = {}
 
-    def reached() -> dict[str, Any] | None:
-        found = discovered(scene).get(name, {})
-        return found if condition(found, "AutomatedBackups").get("reason") == reason else None
+    def reached() -> bool:
+        seen.clear()
+        seen.update(discovered(scene).get(name, {}))
+        return condition(seen, "AutomatedBackups").get("reason") == reason
 
-    found: dict[str, Any] = eventually(f"{name} says {reason}: {discovered(scene).get(name)}", reached, seconds=60)
-    return found
+    try:
+        eventually(f"{name} says {reason}", reached, seconds=60)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; it says {condition(seen, 'AutomatedBackups')}") from None
+    return seen
 
 
 def kept(scene: Scene, name: str) -> int:
