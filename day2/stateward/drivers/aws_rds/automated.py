@@ -107,7 +107,7 @@ def _look(region: Region, instance: Instance) -> Instance | None:
     instances = region.ask(
         f"read database {name}", lambda rds: rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
     )
-    return reading.database(instances[0], region.location, {}) if instances else None
+    return reading.database(instances[0], region.location) if instances else None
 
 
 def _ask(region: Region, instance: Instance, days: int) -> Instance:
@@ -123,4 +123,4 @@ def _ask(region: Region, instance: Instance, days: int) -> Instance:
         doing,
         lambda rds: rds.modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=days)["DBInstance"],
     )
-    return reading.database(changed, region.location, {})
+    return reading.database(changed, region.location)

@@ -7,12 +7,15 @@ Backup, which are asked for separately.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from stateward.api.errors import StewardError
-from stateward.api.evidence import Listing
+from stateward.api.evidence import Instance, Listing
 from stateward.drivers.aws_rds import reading
 from stateward.drivers.aws_rds.errors import DENIED
 from stateward.drivers.aws_rds.keys import KeyRing
@@ -20,23 +23,21 @@ from stateward.drivers.aws_rds.reading import InUse, Snapshot
 from stateward.drivers.aws_rds.region import Region, refused_with
 
 if TYPE_CHECKING:
-    from mypy_boto3_rds.type_defs import (
-        DBClusterTypeDef,
-        DBInstanceAutomatedBackupTypeDef,
-        DBInstanceTypeDef,
-        ExportTaskTypeDef,
-    )
+    from mypy_boto3_rds.type_defs import DBInstanceTypeDef, ExportTaskTypeDef
+
+T = TypeVar("T")
 
 _UNKNOWN_TYPE = frozenset({"InvalidParameterValue"})
 
 
 class Records:
-    """What one look read and what went wrong. Snapshots are by far the most, so of them only what is needed is kept."""
+    """What one look read and what went wrong. Of a page only what is needed outlives it: a record of RDS is large."""
 
     def __init__(self) -> None:
-        self.databases: list[DBInstanceTypeDef] = []
-        self.clusters: list[DBClusterTypeDef] = []
-        self.windows: list[DBInstanceAutomatedBackupTypeDef] = []
+        self.databases: list[Instance] = []
+        self.clusters: list[Instance] = []
+        self.windows: list[tuple[str, datetime]] = []
+        """Resource IDs of databases, and how far back their automated backups reach."""
         self.snapshots: list[Snapshot] = []
         self.snapshots_of_aws_backup: list[Snapshot] = []
         self.cluster_snapshots: list[Snapshot] = []
@@ -44,14 +45,18 @@ class Records:
         self.exports: list[ExportTaskTypeDef] = []
         self.problems: list[str] = []
 
-    def all_snapshots(self) -> list[Snapshot]:
+    def lists_of_snapshots(self) -> tuple[list[Snapshot], ...]:
         """Snapshots of both kinds."""
-        return [
-            *self.snapshots,
-            *self.snapshots_of_aws_backup,
-            *self.cluster_snapshots,
-            *self.cluster_snapshots_of_aws_backup,
-        ]
+        return (
+            self.snapshots,
+            self.snapshots_of_aws_backup,
+            self.cluster_snapshots,
+            self.cluster_snapshots_of_aws_backup,
+        )
+
+    def all_snapshots(self) -> Iterator[Snapshot]:
+        """One after the other."""
+        return chain.from_iterable(self.lists_of_snapshots())
 
 
 def read_exports(region: Region) -> list[ExportTaskTypeDef]:
@@ -85,42 +90,57 @@ def read(region: Region) -> Records:
 
 
 def listing(region: Region, records: Records, keys: KeyRing, in_use: InUse, taken_at: datetime) -> Listing:
-    """The evidence in the records."""
-    location = region.location
-    windows = {
-        raw["DbiResourceId"]: raw["RestoreWindow"]["EarliestTime"].astimezone(UTC)
-        for raw in records.windows
-        if "DbiResourceId" in raw and "EarliestTime" in raw.get("RestoreWindow", {})
-    }
+    """The evidence in the records, which it uses up: a large region does not fit in twice."""
+    location, windows = region.location, dict(records.windows)
     return Listing(
         location=location,
         taken_at=taken_at,
         instances=(
             *(
-                reading.database(raw, location, windows)
-                for raw in records.databases
-                if not raw.get("DBClusterIdentifier")
+                msgspec.structs.replace(database, recoverable_from=windows.get(database.resource_id))
+                for database in _emptied(records.databases)
             ),
-            *(reading.cluster(raw, location) for raw in records.clusters),
+            *_emptied(records.clusters),
         ),
-        points=tuple(reading.restore_point(s, location, keys, in_use) for s in records.all_snapshots()),
+        points=tuple(
+            reading.restore_point(snapshot, location, keys, in_use)
+            for snapshots in records.lists_of_snapshots()
+            for snapshot in _emptied(snapshots)
+        ),
         complete=not records.problems,
         problem="; ".join(records.problems),
     )
+
+
+def _emptied(items: list[T]) -> Iterator[T]:
+    """Each item in order, let go of as soon as it is handed out."""
+    items.reverse()
+    while items:
+        yield items.pop()
+
+
+def _is_member(raw: DBInstanceTypeDef) -> bool:
+    return bool(raw.get("DBClusterIdentifier"))
 
 
 def _steps(region: Region, records: Records) -> tuple[Callable[[], None], ...]:
     def databases() -> None:
         region.gather(
             "list DB instances",
-            lambda rds: (page["DBInstances"] for page in rds.get_paginator("describe_db_instances").paginate()),
+            lambda rds: (
+                [reading.database(raw, region.location) for raw in page["DBInstances"] if not _is_member(raw)]
+                for page in rds.get_paginator("describe_db_instances").paginate()
+            ),
             records.databases,
         )
 
     def clusters() -> None:
         region.gather(
             "list DB clusters",
-            lambda rds: (page["DBClusters"] for page in rds.get_paginator("describe_db_clusters").paginate()),
+            lambda rds: (
+                [reading.cluster(raw, region.location) for raw in page["DBClusters"]]
+                for page in rds.get_paginator("describe_db_clusters").paginate()
+            ),
             records.clusters,
         )
 
@@ -128,7 +148,7 @@ def _steps(region: Region, records: Records) -> tuple[Callable[[], None], ...]:
         region.gather(
             "list automated backups",
             lambda rds: (
-                page["DBInstanceAutomatedBackups"]
+                [window for raw in page["DBInstanceAutomatedBackups"] if (window := reading.window(raw))]
                 for page in rds.get_paginator("describe_db_instance_automated_backups").paginate()
             ),
             records.windows,

@@ -10,6 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import (
         DBClusterSnapshotTypeDef,
         DBClusterTypeDef,
+        DBInstanceAutomatedBackupTypeDef,
         DBInstanceTypeDef,
         DBSnapshotTypeDef,
         ExportTaskTypeDef,
@@ -87,14 +89,13 @@ class InUse(NamedTuple):
         )
 
 
-def database(raw: DBInstanceTypeDef, location: Location, windows: Mapping[str, datetime]) -> Instance:
-    """A DB instance; `windows` says how far back its automated backups reach."""
+def database(raw: DBInstanceTypeDef, location: Location) -> Instance:
+    """A DB instance. How far back its automated backups reach is another record's (`window`)."""
     endpoint = raw.get("Endpoint", {})
-    resource_id = raw.get("DbiResourceId", "")
     return Instance(
         location=location,
-        resource_id=resource_id,
-        identifier=raw.get("DBInstanceIdentifier", ""),
+        resource_id=_word(raw.get("DbiResourceId")),
+        identifier=_word(raw.get("DBInstanceIdentifier")),
         resource_kind=INSTANCE,
         arn=raw.get("DBInstanceArn", ""),
         engine=raw.get("Engine", ""),
@@ -107,12 +108,18 @@ def database(raw: DBInstanceTypeDef, location: Location, windows: Mapping[str, d
         tags=_tags(raw.get("TagList")),
         automated_retention_days=raw.get("BackupRetentionPeriod"),
         automated_retention_pending_days=raw.get("PendingModifiedValues", {}).get("BackupRetentionPeriod"),
-        recoverable_from=windows.get(resource_id),
         recoverable_to=_utc(raw.get("LatestRestorableTime")),
         encrypted=raw.get("StorageEncrypted"),
         kms_key_id=raw.get("KmsKeyId", ""),
         managed_by_aws_backup=bool(raw.get("AwsBackupRecoveryPointArn")),
     )
+
+
+def window(raw: DBInstanceAutomatedBackupTypeDef) -> tuple[str, datetime] | None:
+    """Resource ID of a DB instance, and how far back its automated backups reach; ``None`` where that is not told."""
+    earliest = _utc(raw.get("RestoreWindow", {}).get("EarliestTime"))
+    resource_id = raw.get("DbiResourceId")
+    return (resource_id, earliest) if resource_id and earliest else None
 
 
 def cluster(raw: DBClusterTypeDef, location: Location) -> Instance:
@@ -149,15 +156,15 @@ def instance_snapshot(raw: DBSnapshotTypeDef) -> Snapshot:
         resource_kind=INSTANCE,
         name=raw.get("DBSnapshotIdentifier", ""),
         arn=raw.get("DBSnapshotArn", ""),
-        resource_id=raw.get("DbiResourceId", ""),
-        database=raw.get("DBInstanceIdentifier", ""),
-        type=raw.get("SnapshotType", ""),
-        engine=raw.get("Engine", ""),
-        status=raw.get("Status", ""),
+        resource_id=_word(raw.get("DbiResourceId")),
+        database=_word(raw.get("DBInstanceIdentifier")),
+        type=_word(raw.get("SnapshotType")),
+        engine=_word(raw.get("Engine")),
+        status=_word(raw.get("Status")),
         taken_at=_utc(raw.get("OriginalSnapshotCreateTime")) or _original_time(source, tags, created),
         size_gb=raw.get("AllocatedStorage"),
         encrypted=raw.get("Encrypted"),
-        key_id=raw.get("KmsKeyId", ""),
+        key_id=_word(raw.get("KmsKeyId")),
         tags=tags,
         copied_from=source,
     )
@@ -171,15 +178,15 @@ def cluster_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
         resource_kind=CLUSTER,
         name=raw.get("DBClusterSnapshotIdentifier", ""),
         arn=raw.get("DBClusterSnapshotArn", ""),
-        resource_id=raw.get("DbClusterResourceId", ""),
-        database=raw.get("DBClusterIdentifier", ""),
-        type=raw.get("SnapshotType", ""),
-        engine=raw.get("Engine", ""),
-        status=raw.get("Status", ""),
+        resource_id=_word(raw.get("DbClusterResourceId")),
+        database=_word(raw.get("DBClusterIdentifier")),
+        type=_word(raw.get("SnapshotType")),
+        engine=_word(raw.get("Engine")),
+        status=_word(raw.get("Status")),
         taken_at=_original_time(source, tags, created),
         size_gb=raw.get("AllocatedStorage"),
         encrypted=raw.get("StorageEncrypted"),
-        key_id=raw.get("KmsKeyId", ""),
+        key_id=_word(raw.get("KmsKeyId")),
         tags=tags,
         copied_from=source,
     )
@@ -276,5 +283,10 @@ def _utc(moment: datetime | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
+def _word(text: str | None) -> str:
+    """One object for all records that say the same: a region of 25,000 snapshots says it 25,000 times."""
+    return sys.intern(text) if text else ""
+
+
 def _tags(tags: Sequence[TagTypeDef] | None) -> Mapping[str, str] | None:
-    return None if tags is None else {tag.get("Key", ""): tag.get("Value", "") for tag in tags}
+    return None if tags is None else {_word(tag.get("Key")): _word(tag.get("Value")) for tag in tags}
