@@ -120,19 +120,22 @@ class Reader:
         siblings = [other for other in self.siblings(point) if self.answer(policy, other) is Match.YES]
         times = sorted((other.taken_at for other in siblings if other.taken_at), reverse=True)
         manual = sorted((o.taken_at for o in siblings if o.taken_at and o.kind is PointKind.MANUAL), reverse=True)
-        proved = sorted((other.taken_at for other in siblings if other.taken_at and other.verified_at), reverse=True)
+        proved = [(o.taken_at, o.kind) for o in siblings if o.taken_at and o.verified_at]
+        (record,) = self.records(point)
+        home = self.home(point)
+        gone = record.status.gone_since if record.status and home and not self.live(point, home) else None
+        if gone is not None:  # what the backend ages out is no floor where nothing new is ever taken
+            times, proved = manual, [(time, kind) for time, kind in proved if kind is PointKind.MANUAL]
         here = self.copy_rule(policy, point) or retention
         yield from self.keeping(here, taken, manual)
         if taken in times[: max(1, retention.floor.restorable if retention.floor else 1)]:
             yield "floor"
-        if point.verified_at and taken in proved[: retention.floor.verified if retention.floor else 0]:
+        newest = sorted((time for time, _ in proved), reverse=True)
+        if point.verified_at and taken in newest[: retention.floor.verified if retention.floor else 0]:
             yield "floor of proved points"
-        (record,) = self.records(point)
-        home = self.home(point)
-        if home is not None and self.live(point, home) is None and record.status and record.status.gone_since:
-            after = retention.after_instance_deletion
-            if not after or self.world.now < record.status.gone_since + parse_duration(after):
-                yield "afterInstanceDeletion"
+        after = retention.after_instance_deletion
+        if gone is not None and (not after or self.world.now < gone + parse_duration(after)):
+            yield "afterInstanceDeletion"
 
     def keeping(self, rule: Retention | CopyRetention, taken: datetime, manual: list[datetime]) -> Iterator[str]:
         counts = {name: getattr(rule, name, None) for name in FORMATS}

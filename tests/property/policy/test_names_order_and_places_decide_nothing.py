@@ -127,6 +127,18 @@ def test_a_database_that_takes_the_name_of_another_changes_nothing_for_it(world:
 
 
 @examples(100)
+@given(worlds(), st.sampled_from(["Name", "aws:cloudformation:stack-name", "stateward.dev/backup"]))
+def test_a_tag_that_no_rule_reads_changes_nothing(world: World, key: str) -> None:
+    """A snapshot need not carry the tags of its database; one that carries another tag is no other snapshot."""
+
+    def tagged(point: RestorePoint) -> RestorePoint:
+        return point if point.tags is None else replace(point, tags={**point.tags, key: "nightly"})
+
+    listings = (replace(listing, points=tuple(map(tagged, listing.points))) for listing in world.evidence.listings)
+    assert outcomes(world.plan(evidence=with_listings(world.evidence, listings))) == outcomes(world.plan())
+
+
+@examples(100)
 @given(worlds(approved=True), evidences(), st.sampled_from(LOCATIONS))
 def test_places_are_independent(world: World, other: Evidence, place: Location) -> None:
     """Whatever is, or is not, at one place: at the others nothing changes but for copies of what is there."""

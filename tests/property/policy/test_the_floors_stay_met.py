@@ -7,7 +7,7 @@ from datetime import datetime
 
 from hypothesis import given
 
-from stateward.api.evidence import RestorePoint
+from stateward.api.evidence import PointKind, RestorePoint
 from stateward.api.models import BackupPolicy
 from stateward.policy.fleet import CLOCK_SKEW
 from stateward.policy.plan import Verdict, guard_key
@@ -23,6 +23,14 @@ def counts(point: RestorePoint, now: datetime) -> bool:
 
 def proves(point: RestorePoint) -> bool:
     return point.verified_at is not None
+
+
+def falls_back_on(world: World, point: RestorePoint) -> bool:
+    """Whether the floor of its database counts a point: nothing that ages out once the database is gone."""
+    gone = all(
+        point.resource_id != live.resource_id for listing in world.evidence.listings for live in listing.instances
+    )
+    return counts(point, world.now) and (point.kind is PointKind.MANUAL or not gone)
 
 
 def groups(world: World) -> list[list[Verdict]]:
@@ -48,7 +56,9 @@ def test_what_is_left_meets_the_floor_of_every_policy_that_let_go(world: World) 
     wanted = floors(world)
     for verdicts in groups(world):
         for name in {name for verdict in verdicts if verdict.deletable for name in verdict.policies}:
-            covered = [verdict for verdict in verdicts if name in verdict.policies and counts(verdict.point, world.now)]
+            covered = [
+                verdict for verdict in verdicts if name in verdict.policies and falls_back_on(world, verdict.point)
+            ]
             restorable, verified = wanted[name]
             assert_stays(covered, restorable, lambda point: True)
             assert_stays(covered, verified, proves)
@@ -64,7 +74,7 @@ def assert_stays(covered: Sequence[Verdict], count: int, counted: Callable[[Rest
 @given(worlds(approved=True))
 def test_the_newest_restorable_point_of_a_database_stays(world: World) -> None:
     for verdicts in groups(world):
-        restorable = [verdict for verdict in verdicts if counts(verdict.point, world.now)]
+        restorable = [verdict for verdict in verdicts if falls_back_on(world, verdict.point)]
         if restorable:
             newest = max(taken(verdict) for verdict in restorable)
             assert all(not verdict.deletable for verdict in restorable if taken(verdict) == newest)
@@ -86,7 +96,7 @@ def test_the_second_look_is_told_which_points_the_floors_count_on(world: World) 
         group = [other for other in plan.verdicts if guard_key(other.point) == guard_key(verdict.point)]
         guards = names(plan.guards(verdict))
         for name in verdict.policies:
-            covered = [other for other in group if name in other.policies and counts(other.point, world.now)]
+            covered = [other for other in group if name in other.policies and falls_back_on(world, other.point)]
             guarding = [other for other in covered if (other.point.location, other.point.name) in guards]
             restorable, verified = wanted[name]
             assert not any(other.deletable for other in guarding)
