@@ -24,7 +24,8 @@ def age_of(
     service: ServiceInstance, summary: InstanceSummary, live: Instance | None, stores: Stores, now: datetime
 ) -> BackupAge:
     """How an instance stands against the policies that match it, or may."""
-    names = (*summary.protection.policies, *summary.doubtful)
+    doubtful = (*summary.doubtful, *summary.undecided)
+    names = (*summary.protection.policies, *doubtful)
     policies = [policy for name in names if (policy := stores.policies.get(Key("", name))) is not None]
     return backup_age(
         service,
@@ -34,7 +35,7 @@ def age_of(
         live=live,
         limits=AgeLimits(policies),
         now=now,
-        doubtful=summary.doubtful,
+        doubtful=doubtful,
     )
 
 

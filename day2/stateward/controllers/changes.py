@@ -104,7 +104,7 @@ class ChangeReconciler:
         summary = plan.instances.get((key.namespace, key.name))
         if summary is None:
             return None
-        matching = {*summary.protection.policies, *summary.doubtful}
+        matching = {*summary.protection.policies, *summary.doubtful, *summary.undecided}
         return tuple(sorted(name for name in matching if self._asks(name)))
 
     def _asks(self, name: str) -> bool:

@@ -96,8 +96,8 @@ def backup_age(
     """How an instance stands at `now`.
 
     `protection`, `current` and `gone` are those of its `InstanceSummary`; `protection.policies` surely match, those of
-    `doubtful` may. `live` is its database where it was seen. Without a `current` listing the protection in its status
-    counts too.
+    `doubtful` may (its `doubtful` and `undecided`). `live` is its database where it was seen. Without a `current`
+    listing the protection in its status counts too.
     """
     newest = newest_restorable(protection, live)
     if not current and service.status is not None and service.status.protection is not None:

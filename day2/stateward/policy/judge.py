@@ -117,5 +117,6 @@ def _joined(several: Sequence[Matches]) -> Matches:
     return Matches(
         policies=tuple(policies[name] for name in sorted(policies)),
         doubtful=tuple(doubtful[name] for name in sorted(doubtful)),
+        undecided=tuple(sorted({name for matches in several for name in matches.undecided} - policies.keys())),
         holds=tuple(holds[name] for name in sorted(holds)),
     )

@@ -19,7 +19,9 @@ class Matches(msgspec.Struct, frozen=True, kw_only=True):
     policies: tuple[CompiledPolicy, ...]
     """Those that match, with or without a retention."""
     doubtful: tuple[tuple[CompiledPolicy, VerdictReason], ...]
-    """Those that may match, and why that is not known."""
+    """Those with a retention that may match, and why that is not known."""
+    undecided: tuple[str, ...] = ()
+    """Names of those without one that may match: nothing is kept for them, but they may ask for backups."""
     holds: tuple[tuple[CompiledHold, VerdictReason], ...]
     """Those that hold the whole database."""
 
@@ -47,19 +49,23 @@ class Matcher:
 
     def of(self, subjects: Sequence[Subject]) -> Matches:
         """Which rules match one database, given every piece of evidence on it."""
-        policies, doubtful, holds = [], [], []
+        policies, doubtful, undecided, holds = [], [], [], []
         for policy in self.policies:
             match, why = policy.answer(subjects)
             if match is Match.YES:
                 policies.append(policy)
-            elif match is Match.UNKNOWN and policy.retains:
+            elif match is Match.UNKNOWN and not policy.retains:
+                undecided.append(policy.name)
+            elif match is Match.UNKNOWN:
                 code = Code.POLICY_UNUSABLE if policy.problems else Code.POLICY_MAY_MATCH
                 doubtful.append((policy, VerdictReason(code, f"BackupPolicy/{policy.name}", f"it may match: {why}")))
         for hold in self.holds:
             reason = _held(hold, subjects)
             if reason is not None:
                 holds.append((hold, reason))
-        return Matches(policies=tuple(policies), doubtful=tuple(doubtful), holds=tuple(holds))
+        return Matches(
+            policies=tuple(policies), doubtful=tuple(doubtful), undecided=tuple(undecided), holds=tuple(holds)
+        )
 
     def holding_stray(self, subject: Subject) -> tuple[VerdictReason, ...]:
         """Holds that surely mean a database that nobody stands for; of others nobody can say."""

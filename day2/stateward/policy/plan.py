@@ -179,7 +179,9 @@ class InstanceSummary(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     counts: VerdictCounts
     doubtful: tuple[str, ...] = ()
-    """Policies of which nobody can tell whether they match."""
+    """Policies with a retention of which nobody can tell whether they match."""
+    undecided: tuple[str, ...] = ()
+    """The same of policies without one: they delete and keep nothing, but may ask for backups."""
     gone: bool = False
     """The database does not exist any more; its restore points do."""
     ambiguous: bool = False

@@ -98,6 +98,7 @@ class Tally:
             message="its database was not seen, so nobody knows what can be restored",
             counts=_verdict_counts(Counter()),
             doubtful=tuple(policy.name for policy, _ in matches.doubtful),
+            undecided=matches.undecided,
         )
 
     def plan(self, now: datetime, rules: str) -> Plan:
@@ -203,6 +204,7 @@ class Tally:
             message=message,
             counts=_verdict_counts(counts),
             doubtful=doubtful,
+            undecided=matches.undecided,
             gone=database.gone_since is not None,
             ambiguous=database.ambiguous,
             divergence=self._compliance.of(database, judged, instance, matches),
