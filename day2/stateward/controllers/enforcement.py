@@ -78,6 +78,8 @@ class EnforcementReconciler:
         self._now = now
         self._going_on = going_on
         self._deleted = deleted
+        self._tried: dict[Key, str] = {}
+        """The last pass of each Backend in this process."""
 
     async def reconcile(self, key: Key) -> Reconciled:
         """A whole pass, or nothing; and what the Backend's condition Enforcing says of it."""
@@ -93,7 +95,7 @@ class EnforcementReconciler:
         if any(plan.deletions(location) for location in locations):
             plan = await self._judgement.newest()
         before = backend.status.enforcement if backend.status else None
-        step = enforcement.step(before, plan, locations, {}, self._now())
+        step = enforcement.step(before, plan, locations, {}, self._now(), tried=self._tried.get(key, ""))
         if not step.actions:
             await self._say(key, step.status, plan, locations)
             return Reconciled(requeue_after=step.requeue_at - self._now() if step.requeue_at else None)
@@ -119,7 +121,8 @@ class EnforcementReconciler:
                 if backend is None:
                     return Reconciled()
                 before = backend.status.enforcement if backend.status else None
-                step = enforcement.step(before, plan, locations, results, self._now())
+                step = enforcement.step(before, plan, locations, results, self._now(), tried=self._tried.get(key, ""))
+                self._tried[key] = order.pass_id
                 await self._say(key, step.status, plan, locations)
                 if not step.actions:
                     return Reconciled(requeue_after=step.requeue_at - self._now() if step.requeue_at else None)

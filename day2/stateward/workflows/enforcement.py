@@ -55,18 +55,22 @@ def step(
     now: datetime,
     *,
     stopped: str = "",
+    tried: str = "",
 ) -> Pass:
     """What a pass over a Backend's locations does next.
 
     `results` holds what became of the points so far in this process; start with none. While `Deleting`, call again
     after every batch, with the same plan. `stopped` ends the pass early and says why (the backend could not be read).
+    `tried` is the last pass of this process: outcomes of approved points that another process took into its grave are
+    asked for again at once, for a RetentionPlan waits for them.
     To shut down, or after losing the lead, just stop calling: `Deleting` stays on record and the successor goes on.
     """
     planned = [verdict for location in sorted(locations) for verdict in plan.deletions(location)]
     identity = plan.pass_id(locations)
     if not planned:
         return _nothing_to_delete(status, plan, locations, identity, now)
-    if not results and _waits(status, identity, now):
+    lost = tried != identity and any(verdict.approved_by for verdict in planned)
+    if not results and not lost and _waits(status, identity, now):
         finished = status.finished_at if status else None
         return Pass(status=status, requeue_at=finished + RETRY_AFTER if finished else None)
     remaining = [verdict for verdict in planned if point_key(verdict.point) not in results]

@@ -57,7 +57,7 @@ class Connection:
 
     def __init__(self, server: LeaseServer, *, there: float = 0.005, back: float = 0.005) -> None:
         self.mood = Mood.WELL
-        self._server = server
+        self.server = server
         self._there = there
         self._back = back
         self._changed = asyncio.Event()
@@ -82,7 +82,7 @@ class Connection:
         await asyncio.sleep(self._there)
         while self.mood is Mood.FROZEN:
             await self._changed.wait()
-        answer = self._server.handle(call)
+        answer = self.server.handle(call)
         await asyncio.sleep(1e6 if self.mood is Mood.DEAF else self._back)
         return answer
 

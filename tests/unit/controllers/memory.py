@@ -13,13 +13,16 @@ import msgspec
 
 from stateward.api.conditions import Reason
 from stateward.api.evidence import Listing, Location, RestorePoint
-from stateward.api.models import Backend, Backup, BackupPolicy, Hold, ServiceInstance
+from stateward.api.models import Backend, Backup, BackupPolicy, Hold, RetentionPlan, ServiceInstance
 from stateward.controllers.connections import Connection, Connections
 from stateward.controllers.kinds import Stores
-from stateward.drivers.base import Capability, DeleteOutcome, DeleteState, SnapshotRequest, always
+from stateward.drivers.base import Capability, Clock, DeleteOutcome, DeleteState, SnapshotRequest, always
+from stateward.runtime.client import Client
 from stateward.runtime.client import Listing as ApiListing
 from stateward.runtime.failures import AlreadyExists, Conflict, NotFound
-from stateward.runtime.resources import Key, Resource
+from stateward.runtime.resources import LEASES, Key, Resource
+from tests.property.runtime.lease_server import Connection as Wire
+from tests.property.runtime.lease_server import LeaseServer
 
 _TYPES: Mapping[str, Any] = {
     "Backend": Backend,
@@ -27,7 +30,12 @@ _TYPES: Mapping[str, Any] = {
     "Hold": Hold,
     "ServiceInstance": ServiceInstance,
     "Backup": Backup,
+    "RetentionPlan": RetentionPlan,
 }
+
+
+def _nothing() -> None:
+    return None
 
 
 class MemoryApi:
@@ -37,6 +45,10 @@ class MemoryApi:
         self._objects: dict[tuple[str, Key], Any] = {}
         self._version = 0
         self.writes: list[tuple[str, str, Any]] = []
+        self.instant: Callable[[], None] = _nothing
+        """Called before and after a status is written: a moment at which the process may die."""
+        self.lease_server = LeaseServer()
+        self._leases = Client(Wire(self.lease_server, there=0, back=0))
         for obj in objects:
             self.put(obj)
 
@@ -55,6 +67,7 @@ class MemoryApi:
             ("Hold", stores.holds),
             ("ServiceInstance", stores.services),
             ("Backup", stores.backups),
+            ("RetentionPlan", stores.retention_plans),
         ):
             store.replace([obj for (of, _), obj in self._objects.items() if of == kind])
 
@@ -66,12 +79,36 @@ class MemoryApi:
     async def apply(
         self, resource: Resource, key: Key, body: Mapping[str, Any], *, subresource: str = "", **_: Any
     ) -> bytes:
+        self.instant()
+        before = await self.get(resource, key, None)
         status = body["status"]
         self.writes.append((f"{resource.kind}/{subresource}", str(key), status))
-        before = self._objects[resource.kind, key]
-        return msgspec.json.encode(self.put(msgspec.structs.replace(before, status=status)))
+        answer = msgspec.json.encode(self.put(msgspec.structs.replace(before, status=status)))
+        self.instant()
+        return answer
+
+    def find(self, kind: str, name: str, namespace: str = "") -> Any:
+        """An object as it is stored, or ``None``."""
+        return self._objects.get((kind, Key(namespace, name)))
+
+    async def get(self, resource: Resource, key: Key, type_: Any) -> Any:
+        if resource == LEASES:
+            return await self._leases.get(resource, key, type_)
+        found = self._objects.get((resource.kind, key))
+        if found is None:
+            raise NotFound(f"there is no {resource.kind} {key}", reason=Reason.NOT_FOUND)
+        return found
+
+    def remove(self, kind: str, name: str) -> None:
+        """Somebody deletes a cluster-scoped object."""
+        del self._objects[kind, Key("", name)]
+
+    async def merge_patch(self, resource: Resource, key: Key, patch: object, **_: Any) -> bytes:
+        return await self._leases.merge_patch(resource, key, patch)
 
     async def create(self, resource: Resource, obj: Any, *, namespace: str = "", **_: Any) -> bytes:
+        if resource == LEASES:
+            return await self._leases.create(resource, obj, namespace=namespace)
         if (resource.kind, Key.of(obj)) in self._objects:
             raise AlreadyExists(f"{obj.metadata.name} exists already")
         self.writes.append((resource.kind, obj.metadata.name, obj))
@@ -107,9 +144,13 @@ class Pool:
 class Estate:
     """A driver over restore points in memory."""
 
-    def __init__(self, listing: Listing, *, snapshots: bool = True) -> None:
+    def __init__(self, listing: Listing, *, snapshots: bool = True, now: Clock | None = None) -> None:
+        self.now = now or (lambda: listing.taken_at)
         self.points = {point.name: point for point in listing.points}
         self.location = listing.location
+        self.instances = listing.instances
+        self.instant: Callable[[], None] = _nothing
+        """Called before and after each call and each delete: a moment at which the process may die."""
         self.deleted: list[str] = []
         self.undeletable: dict[str, str] = {}
         self.taken: list[SnapshotRequest] = []
@@ -124,11 +165,19 @@ class Estate:
         return None
 
     def observe(self, location: Location) -> Listing:
-        raise NotImplementedError(location)
+        self.instant()
+        return Listing(
+            location=location,
+            taken_at=self.now(),
+            instances=self.instances,
+            points=tuple(self.points.values()),
+            complete=True,
+        )
 
     def refresh(
         self, points: Sequence[RestorePoint], guards: Sequence[RestorePoint] = ()
     ) -> tuple[RestorePoint | None, ...]:
+        self.instant()
         if self.refusal is not None:
             raise self.refusal
         found = (self.points.get(point.name) for point in points)
@@ -149,10 +198,14 @@ class Estate:
     def _delete(self, point: RestorePoint, going_on: Callable[[], bool]) -> DeleteOutcome:
         if not going_on():
             return DeleteOutcome(point=point, state=DeleteState.DEFERRED, message="not tried: asked to stop")
+        self.instant()
         if point.name in self.undeletable:
             return DeleteOutcome(point=point, state=DeleteState.FAILED, message=self.undeletable[point.name])
+        if point.name not in self.points:
+            return DeleteOutcome(point=point, state=DeleteState.DELETED, message="it was gone already")
         del self.points[point.name]
         self.deleted.append(point.name)
+        self.instant()
         return DeleteOutcome(point=point, state=DeleteState.DELETED)
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+import msgspec
+import pytest
 
 from stateward.api.errors import Retryable
 from stateward.api.models import (
     Backend,
+    BackendStatus,
     BackupPolicy,
     BackupPolicySpec,
     Enforcement,
@@ -30,11 +36,13 @@ from stateward.controllers.kinds import BACKENDS, Stores
 from stateward.controllers.retention import Judgement
 from stateward.controllers.retentionplan import ApprovedPoints
 from stateward.runtime.client import Client
-from stateward.runtime.journal import Journal
+from stateward.runtime.controller import Result
+from stateward.runtime.journal import Journal, Record, read, unsettled
 from stateward.runtime.resources import Key
 from stateward.runtime.status import StatusWriter
 from stateward.runtime.tenure import Tenures
-from tests.property.runtime.lease_server import Connection, LeaseServer
+from tests.property.runtime.lease_server import Connection as Wire
+from tests.property.runtime.lease_server import LeaseServer
 from tests.unit.controllers.evidence import NOW, aws_backend, instance, listing, point, service
 from tests.unit.controllers.memory import Estate, Events, MemoryApi, Pool, connected
 
@@ -77,7 +85,7 @@ class Stage:
         self.driver = Estate(seen)
         self.events = Events()
         self.relisted: list[Any] = []
-        self.leases = Connection(LeaseServer())
+        self.leases = Wire(LeaseServer())
         self.identity = "me"
         self.journal: Journal | None = None
         self.approved = ApprovedPoints()
@@ -87,13 +95,13 @@ class Stage:
     def now(self) -> datetime:
         return NOW
 
-    async def run(self) -> None:
+    async def run(self) -> Result:
         await self.judgement.newest()
         api: Any = self.api
         pool: Any = Pool()
         events: Any = self.events
         writer = StatusWriter(api, BACKENDS, Backend, field_manager="test", store=self.stores.backends)
-        await EnforcementReconciler(
+        return await EnforcementReconciler(
             stores=self.stores,
             inventory=self.inventory,
             connections=connected("one", self.driver),
@@ -120,6 +128,11 @@ class Stage:
         assert backend.status is not None
         assert backend.status.enforcement is not None
         return backend.status.enforcement
+
+    def message(self) -> str:
+        (_, _, status) = self.api.writes[-1]
+        message: str = status.conditions[-1].message
+        return message
 
     def reasons(self) -> list[str]:
         return [each.reason for _, _, status in self.api.writes for each in status.conditions]
@@ -219,3 +232,113 @@ def test_to_be_stopped_leaves_the_pass_on_record_for_the_next_one() -> None:
     asyncio.run(stage.run())
     assert stage.last.phase == "Done"
     assert len(stage.driver.points) == 2
+
+
+def test_one_refused_delete_stops_no_other() -> None:
+    stage = Stage()
+    stage.driver.undeletable["orders-120"] = "access denied to orders-120"
+    asyncio.run(stage.run())
+    assert sorted(stage.driver.deleted) == ["orders-100", "orders-140"]
+    assert (stage.last.phase, stage.last.deleted, stage.last.failed) == ("Partial", 2, 1)
+    assert "access denied to orders-120" in stage.last.message
+    assert [event["reason"] for event in stage.events.emitted] == ["Deleted", "BackendRefused"]
+
+
+class TestLease:
+    @staticmethod
+    def held_by(holder: str, stage: Stage) -> None:
+        stage.leases.server.lease = {
+            "metadata": {"name": "stateward-account-111111111111", "resourceVersion": "7", "uid": "u"},
+            "spec": {"holderIdentity": holder, "leaseDurationSeconds": 20, "leaseTransitions": 4},
+        }
+
+    def test_while_another_controller_works_on_the_account_nothing_is_deleted(self) -> None:
+        stage = Stage()
+        self.held_by("the-other-one", stage)
+        result = asyncio.run(stage.run())
+        assert stage.driver.deleted == []
+        (reason,) = stage.reasons()
+        assert reason == "AccountBusy"
+        assert "the-other-one holds Lease stateward-system/stateward-account-111111111111" in stage.message()
+        assert result.requeue_after == timedelta(seconds=5)
+        asyncio.run(stage.run())
+        assert stage.reasons() == ["AccountBusy"], "it is said once"
+
+    def test_the_pass_on_record_is_left_alone_for_it_may_be_the_other_ones(self) -> None:
+        stage = Stage()
+        going = Enforcement(id="theirs", phase="Deleting", started_at=NOW, planned=3)
+        backend = stage.stores.backends.get(Key("", "one"))
+        assert backend is not None
+        stage.stores.backends.upsert(
+            stage.api.put(msgspec.structs.replace(backend, status=BackendStatus(enforcement=going)))
+        )
+        self.held_by("the-other-one", stage)
+        asyncio.run(stage.run())
+        assert stage.last == going
+
+    def test_it_is_released_after_the_pass_and_not_taken_without_one(self) -> None:
+        stage = Stage()
+        asyncio.run(stage.run())
+        assert stage.leases.server.lease is not None
+        assert stage.leases.server.lease["spec"]["holderIdentity"] == ""
+        idle = Stage(policy(mode="Audit"))
+        asyncio.run(idle.run())
+        assert idle.leases.server.lease is None
+
+    def test_a_lease_that_is_lost_stops_the_pass_between_two_deletes(self) -> None:
+        stage = Stage()
+        delete = stage.driver.delete
+
+        def lost(points: Any, going_on: Callable[[], bool]) -> Any:
+            answers = iter([True])
+            return delete(points, lambda: going_on() and next(answers, False))
+
+        stage.driver.delete = lost  # type: ignore[method-assign, assignment]  # as if the Lease ran out meanwhile
+        asyncio.run(stage.run())
+        assert stage.driver.deleted == ["orders-100"]
+        assert (stage.last.phase, stage.last.deleted, stage.last.deferred) == ("Partial", 1, 2)
+
+
+class TestJournal:
+    def test_says_what_was_meant_before_and_what_became_of_it_after(self, tmp_path: Path) -> None:
+        stage = Stage()
+        stage.journal = Journal(tmp_path / "journal")
+        delete = stage.driver.delete
+        before: list[Record] = []
+
+        def watched(points: Any, going_on: Callable[[], bool]) -> Any:
+            before.extend(read(tmp_path / "journal").records)
+            return delete(points, going_on)
+
+        stage.driver.delete = watched  # type: ignore[method-assign, assignment]  # looks into the journal first
+        asyncio.run(stage.run())
+        assert {(record.event, record.restore_point) for record in before} == {
+            ("intent", f"orders-{age}") for age in (100, 120, 140)
+        }
+        records = read(tmp_path / "journal").records
+        assert [record.outcome for record in records] == ["", "", "", "Deleted", "Deleted", "Deleted"]
+        last = records[-1]
+        assert (last.by, last.pass_id, last.policies, last.reasons) == (
+            "me",
+            stage.last.id,
+            ("ninety",),
+            ("LetGo=BackupPolicy/ninety",),
+        )
+        assert len(last.plan) == 64
+        assert unsettled(records) == ()
+
+    def test_where_it_cannot_be_written_nothing_is_deleted(self, tmp_path: Path) -> None:
+        stage = Stage()
+        stage.journal = Journal(tmp_path / "nowhere" / "journal")
+        asyncio.run(stage.run())
+        assert stage.driver.deleted == []
+        assert (stage.last.phase, stage.last.deferred) == ("Partial", 3)
+        assert "nothing is deleted without it" in stage.last.message
+
+    def test_the_log_has_a_line_before_and_after(self, caplog: pytest.LogCaptureFixture) -> None:
+        stage = Stage()
+        with caplog.at_level(logging.INFO, "stateward.audit"):
+            asyncio.run(stage.run())
+        lines = [record for record in caplog.records if record.name == "stateward.audit"]
+        assert [line.__dict__["event"] for line in lines] == ["intent"] * 3 + ["outcome"] * 3
+        assert {line.__dict__["pass_id"] for line in lines} == {stage.last.id}
