@@ -26,6 +26,7 @@ from stateward.api.models import (
 )
 from stateward.policy.divergence import Case, Code, diverges
 from tests.builders import NOW, a_point, a_service_instance, an_instance, days, hours
+from tests.property.budget import examples
 
 AGES = st.sampled_from([hours(1), hours(23), days(1), days(2), days(6), days(8), days(20), days(40), days(100)])
 PLACE = "vault/eu-central-1"
@@ -78,13 +79,14 @@ def points(draw: st.DrawFn, index: int) -> RestorePoint:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
+    encrypted = draw(st.sampled_from([None, False, True]))
     live = an_instance(
         "orders",
         tags=draw(st.sampled_from([None, {}, {"environment": "production"}, {"team": "a", "cost": "7"}])),
         created_at=draw(st.sampled_from([None, NOW - hours(2), NOW - days(10), NOW - days(1000)])),
         automated_retention_days=draw(st.sampled_from([None, 0, 7, 35])),
-        encrypted=draw(st.sampled_from([None, False, True])),
-        key_usable=draw(st.sampled_from([None, False, True])),
+        encrypted=encrypted,
+        key_usable=None if encrypted is False else draw(st.sampled_from([None, False, True])),
         copies_tags=draw(st.sampled_from([None, False, True])),
         recoverable_to=draw(st.sampled_from([None, NOW - hours(1)])),
         recoverable_from=draw(st.sampled_from([None, NOW - days(7)])),
@@ -111,6 +113,7 @@ UNREAD: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@examples(150)
 @given(cases(), st.randoms())
 def test_order_changes_nothing(case: Case, random: Any) -> None:
     mixed = {
@@ -121,6 +124,7 @@ def test_order_changes_nothing(case: Case, random: Any) -> None:
     assert diverges(msgspec.structs.replace(case, **mixed)) == diverges(case)
 
 
+@examples(150)
 @given(cases(), st.sampled_from(sorted(UNREAD)))
 def test_a_field_that_was_not_read_claims_nothing_more(case: Case, field: str) -> None:
     if field == "retention" and case.live.recoverable_to is not None and case.live.recoverable_from is None:
@@ -129,11 +133,13 @@ def test_a_field_that_was_not_read_claims_nothing_more(case: Case, field: str) -
     assert codes(less) <= codes(case)
 
 
+@examples(150)
 @given(cases())
 def test_a_place_that_was_not_listed_claims_nothing_more(case: Case) -> None:
     assert codes(msgspec.structs.replace(case, copies={PLACE: None})) <= codes(case)
 
 
+@examples(150)
 @given(cases(), st.data())
 def test_a_key_that_was_not_read_claims_nothing_more(case: Case, data: st.DataObject) -> None:
     """A point whose key could not be read may be restorable: it is unsettled, and no fallback."""
@@ -146,12 +152,14 @@ def test_a_key_that_was_not_read_claims_nothing_more(case: Case, data: st.DataOb
     assert codes(less) <= codes(case)
 
 
+@examples(150)
 @given(cases())
 def test_a_policy_that_may_match_claims_nothing(case: Case) -> None:
     sure = msgspec.structs.replace(case, doubtful=False)
     assert codes(msgspec.structs.replace(case, doubtful=True)) <= codes(sure)
 
 
+@examples(150)
 @given(cases())
 def test_what_one_policy_asks_no_other_takes_back(case: Case) -> None:
     """But that no policy matches, and that backups are kept for longer than all ask."""
@@ -163,6 +171,7 @@ def test_what_one_policy_asks_no_other_takes_back(case: Case) -> None:
             assert codes(fewer) - of_all - {Code.WINDOW_NOT_COVERED.value} <= codes(case)
 
 
+@examples(150)
 @given(cases())
 def test_the_answer_fits_a_status_and_is_sorted(case: Case) -> None:
     found = diverges(case)
