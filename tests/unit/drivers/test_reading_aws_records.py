@@ -148,6 +148,27 @@ def test_the_key_decides_over_an_encrypted_point(state: KeyState, restorable: bo
 
 
 @pytest.mark.parametrize(
+    ("state", "usable"), [(KeyState.USABLE, True), (KeyState.UNUSABLE, False), (KeyState.UNREADABLE, None)]
+)
+def test_a_database_and_a_point_say_whether_their_key_is_enabled(state: KeyState, usable: bool | None) -> None:
+    raw: dict[str, Any] = {"DbiResourceId": "db-ORDERS", "StorageEncrypted": True, "KmsKeyId": "key"}
+    keys: Any = Keys(state)
+    encrypted = reading.database(raw, HERE)  # type: ignore[arg-type]  # built by hand
+    assert reading.with_key(encrypted, keys).key_usable is usable
+    plain = reading.database(raw | {"StorageEncrypted": False}, HERE)  # type: ignore[arg-type]  # built by hand
+    assert reading.with_key(plain, keys).key_usable is None
+    assert point(keys=keys, Encrypted=True, KmsKeyId="key").key_usable is usable
+    assert point(keys=keys).key_usable is None
+
+
+@pytest.mark.parametrize("copies", [True, False, None])
+def test_whether_snapshots_inherit_tags_is_read_of_both_kinds(copies: bool | None) -> None:
+    fields = {} if copies is None else {"CopyTagsToSnapshot": copies}
+    assert reading.database(fields, HERE).copies_tags is copies  # type: ignore[arg-type]  # built by hand
+    assert reading.cluster(fields, HERE).copies_tags is copies  # type: ignore[arg-type]  # built by hand
+
+
+@pytest.mark.parametrize(
     ("status", "settled"), [("STARTING", False), ("IN_PROGRESS", False), ("CANCELING", False), ("COMPLETE", True)]
 )
 def test_a_point_being_exported_is_not_settled(status: str, settled: bool) -> None:

@@ -97,10 +97,12 @@ def listing(region: Region, records: Records, keys: KeyRing, in_use: InUse, take
         taken_at=taken_at,
         instances=(
             *(
-                msgspec.structs.replace(database, recoverable_from=windows.get(database.resource_id))
+                msgspec.structs.replace(
+                    reading.with_key(database, keys), recoverable_from=windows.get(database.resource_id)
+                )
                 for database in _emptied(records.databases)
             ),
-            *_emptied(records.clusters),
+            *(reading.with_key(cluster, keys) for cluster in _emptied(records.clusters)),
         ),
         points=tuple(
             reading.restore_point(snapshot, location, keys, in_use)

@@ -111,6 +111,7 @@ def database(raw: DBInstanceTypeDef, location: Location) -> Instance:
         recoverable_to=_utc(raw.get("LatestRestorableTime")),
         encrypted=raw.get("StorageEncrypted"),
         kms_key_id=raw.get("KmsKeyId", ""),
+        copies_tags=raw.get("CopyTagsToSnapshot"),
         managed_by_aws_backup=bool(raw.get("AwsBackupRecoveryPointArn")),
     )
 
@@ -144,6 +145,7 @@ def cluster(raw: DBClusterTypeDef, location: Location) -> Instance:
         recoverable_to=_utc(raw.get("LatestRestorableTime")),
         encrypted=raw.get("StorageEncrypted"),
         kms_key_id=raw.get("KmsKeyId", ""),
+        copies_tags=raw.get("CopyTagsToSnapshot"),
         managed_by_aws_backup=bool(raw.get("AwsBackupRecoveryPointArn")),
     )
 
@@ -206,14 +208,24 @@ def exports_in_flight(tasks: Iterable[ExportTaskTypeDef]) -> InUse:
     return InUse(frozenset(task.get("SourceArn", "") for task in tasks if task.get("Status") in EXPORTING))
 
 
+def with_key(instance: Instance, keys: KeyRing) -> Instance:
+    """The database with the state of the key that encrypts it."""
+    return msgspec.structs.replace(instance, key_usable=_usable(keys, instance.encrypted, instance.kms_key_id))
+
+
+def _usable(keys: KeyRing, encrypted: bool | None, key_id: str) -> bool | None:
+    state = keys.state(key_id) if encrypted else KeyState.UNREADABLE
+    return None if state is KeyState.UNREADABLE else state is KeyState.USABLE
+
+
 def restore_point(snapshot: Snapshot, location: Location, keys: KeyRing, in_use: InUse) -> RestorePoint:
     """The evidence. A key that cannot be read leaves the point unsettled: whether it can be restored is not known."""
     restorable = snapshot.status == AVAILABLE
     settled = _is_settled(snapshot.status) and not in_use.has(snapshot)
+    usable = _usable(keys, snapshot.encrypted, snapshot.key_id) if restorable else None
     if restorable and snapshot.encrypted:
-        key = keys.state(snapshot.key_id)
-        restorable = key is KeyState.USABLE
-        settled = settled and key is not KeyState.UNREADABLE
+        restorable = usable is True
+        settled = settled and usable is not None
     return RestorePoint(
         location=location,
         name=snapshot.name,
@@ -231,6 +243,7 @@ def restore_point(snapshot: Snapshot, location: Location, keys: KeyRing, in_use:
         taken_at=snapshot.taken_at,
         size_gb=snapshot.size_gb,
         encrypted=snapshot.encrypted,
+        key_usable=usable,
         tags=snapshot.tags,
         foreign=_owner(snapshot.arn) != location.account,
         copy_of=snapshot.copied_from,
