@@ -230,6 +230,11 @@ class Scene:
         """status.protection of a ServiceInstance; empty before there is any."""
         return dict(self.api.get("ServiceInstance", instance, "team").get("status", {}).get("protection", {}))
 
+    def journal(self, path: Path) -> list[dict[str, Any]]:
+        """Whole lines of a journal."""
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
     def events(self, namespace: str) -> list[dict[str, Any]]:
         return self.api.list("EventsV1", namespace)
 
