@@ -37,6 +37,10 @@ def support_of(
             Capability.DELETE_RESTORE_POINT,
             [policy.metadata.name for policy in policies if policy.spec.retention is not None],
         ),
+        "copy restore points to another region or account": (
+            Capability.COPY_RESTORE_POINT,
+            [policy.metadata.name for policy in policies if policy.spec.copies],
+        ),
         "set how long automated backups are kept": (
             Capability.SET_AUTOMATED_RETENTION,
             [policy.metadata.name for policy in policies if _sets_automated_retention(policy)],

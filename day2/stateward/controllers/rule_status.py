@@ -16,6 +16,7 @@ import msgspec
 
 from stateward.api.conditions import FALSE, TRUE, ConditionType, Reason
 from stateward.api.models import BackupPolicy, BackupPolicyStatus, Condition, Hold, HoldStatus
+from stateward.controllers.copies import CopyReport
 from stateward.controllers.kinds import Stores
 from stateward.controllers.retention import Judgement
 from stateward.controllers.schedule import schedule_problem
@@ -44,6 +45,7 @@ class PolicyStatusReconciler:
         judgement: Judgement,
         whole: Callable[[], bool],
         deleting: Callable[[], bool],
+        copies: Callable[[str], CopyReport | None],
         now: Clock,
     ) -> None:
         self._stores = stores
@@ -51,6 +53,7 @@ class PolicyStatusReconciler:
         self._judgement = judgement
         self._whole = whole
         self._deleting = deleting
+        self._copies = copies
         self._now = now
 
     async def reconcile(self, key: Key) -> Result:
@@ -68,7 +71,7 @@ class PolicyStatusReconciler:
             deleting=self._deleting(),
             now=self._now(),
         )
-        await self._writer.write(policy, status)
+        await self._writer.write(policy, describe_copies(policy, status, self._copies(key.name), self._now()))
         return Result()
 
 
@@ -128,6 +131,27 @@ def describe_policy(
         awaiting_approval=summary.awaiting or None,
         conditions=conditions,
     )
+
+
+def describe_copies(
+    policy: BackupPolicy, status: BackupPolicyStatus, report: CopyReport | None, now: datetime
+) -> BackupPolicyStatus:
+    """The status with what is said of copies: nothing without copy rules, what was known while nobody has looked."""
+    if not policy.spec.copies:
+        others = tuple(one for one in status.conditions if one.type != ConditionType.COPIED)
+        return msgspec.structs.replace(status, copies=None, conditions=others)
+    if report is None:
+        return status
+    conditions = set_condition(
+        status.conditions,
+        ConditionType.COPIED,
+        report.status,
+        report.reason,
+        report.message,
+        now=now,
+        generation=policy.metadata.generation,
+    )
+    return msgspec.structs.replace(status, copies=report.existing, conditions=conditions)
 
 
 def describe_hold(hold: Hold, summary: HoldSummary, *, whole: bool, now: datetime) -> HoldStatus:

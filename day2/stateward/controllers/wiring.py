@@ -7,7 +7,8 @@ be read in this file:
     location looked at                      -> Backend.status, discovery, ServiceInstance.status, history, decide
     rules or ServiceInstances changed       -> decide
     decided                                 -> ServiceInstance, BackupPolicy and Hold status; RetentionPlans;
-                                               enforcement; schedules
+                                               enforcement; schedules; copies
+    copies asked for or lent                -> look at their location again; BackupPolicy status
     RetentionPlan begins                    -> look at its locations, decide
     ServiceInstance.status written          -> automated backups, where something is to be done about them
     restore points deleted or taken         -> look at their location again
@@ -33,7 +34,9 @@ from stateward.controllers.backend import BackendProblems, BackendReconciler
 from stateward.controllers.backend_status import BackendStatusReconciler
 from stateward.controllers.backup import BackupReconciler
 from stateward.controllers.changes import ChangeReconciler
+from stateward.controllers.completeness import Completeness
 from stateward.controllers.connections import Connections, registered_driver, secret_reader
+from stateward.controllers.copies import CopiesReconciler
 from stateward.controllers.discovery import DiscoveryReconciler
 from stateward.controllers.editing import StatusEditor
 from stateward.controllers.history import HistoryReconciler
@@ -113,12 +116,14 @@ class _Wiring:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._controllers: list[Controller[Any]] = []
         now = process.now
         self.stores = stores = Stores()
         self._inventory = inventory = Inventory()
-        self._problems = problems = BackendProblems()
+        problems = BackendProblems()
         self._connections = Connections(secret_reader(process.client), registered_driver(now))
         self._judgement = Judgement(stores=stores, inventory=inventory, now=now)
+        complete = Completeness(stores, inventory, self._connections, problems)
         backend_editor = StatusEditor(stores.backends, self._writer(BACKENDS, Backend, stores.backends))
         events = EventRecorder(process.writes, controller=names.FIELD_MANAGER, instance=process.identity, now=now)
 
@@ -126,7 +131,7 @@ class _Wiring:
             client=process.writes,
             stores=stores,
             plan=lambda: self._judgement.plan,
-            whole=self._whole,
+            whole=complete.whole,
             next_changed=lambda key: self._services.enqueue(key),
             now=now,
         )
@@ -223,14 +228,29 @@ class _Wiring:
         self._enforcement = self._controller("enforcement", act.enforcement.reconcile)
         self._retention_plan = self._controller("retentionplan", act.retention_plans.reconcile)
         act.approved.listeners.append(self._retention_plans)
+        copies = CopiesReconciler(
+            stores=stores,
+            inventory=inventory,
+            connections=self._connections,
+            judgement=self._judgement,
+            pool=process.pool,
+            events=events,
+            now=now,
+            going_on=process.going_on,
+            whole=complete.whole,
+            look_at=lambda location: self._listing.enqueue(location),
+            say=lambda key: self._policy_status.enqueue(key),
+        )
+        self._copies = self._controller("copies", copies.reconcile, workers=1)
         self._policy_status = self._controller(
             "backuppolicy",
             PolicyStatusReconciler(
                 stores=stores,
                 writer=self._writer(POLICIES, BackupPolicy, stores.policies),
                 judgement=self._judgement,
-                whole=self._whole,
-                deleting=self._deleting,
+                whole=complete.whole,
+                deleting=complete.deleting,
+                copies=copies.report_of,
                 now=now,
             ).reconcile,
         )
@@ -240,7 +260,7 @@ class _Wiring:
                 stores=stores,
                 writer=self._writer(HOLDS, Hold, stores.holds),
                 judgement=self._judgement,
-                whole=self._whole,
+                whole=complete.whole,
                 now=now,
             ).reconcile,
         )
@@ -268,23 +288,7 @@ class _Wiring:
 
     def controllers(self) -> tuple[Controller[Any], ...]:
         """All of them."""
-        return (
-            self._backend,
-            self._listing,
-            self._backend_status,
-            self._discovery,
-            self._services,
-            self._automated,
-            self._retention,
-            self._enforcement,
-            self._retention_plan,
-            self._policy_status,
-            self._hold_status,
-            self._schedule,
-            self._backup,
-            self._history,
-            self._changes,
-        )
+        return tuple(self._controllers)
 
     def _watch(self) -> None:
         stores, inventory = self.stores, self._inventory
@@ -306,7 +310,9 @@ class _Wiring:
         stores.backups.subscribe(self._backup_changed)
 
     def _controller(self, name: str, reconcile: Callable[[Any], Any], *, workers: int = 0) -> Controller[Any]:
-        return Controller(name, reconcile, workers=workers or self._process.workers, metrics=self._process.metrics)
+        workers = workers or self._process.workers
+        self._controllers.append(Controller(name, reconcile, workers=workers, metrics=self._process.metrics))
+        return self._controllers[-1]
 
     def _writer(self, resource: Any, type_: Any, store: Any) -> StatusWriter[Any]:
         return StatusWriter(self._process.writes, resource, type_, field_manager=names.FIELD_MANAGER, store=store)
@@ -368,6 +374,7 @@ class _Wiring:
         for reference, summary in plan.instances.items():
             if known.get(reference) != summary:
                 self._services.enqueue(Key(*reference))
+        self._copies.enqueue(EVERYTHING)
         for waiting in changes.waiting(self.stores.services):
             self._services.enqueue(waiting)
         for store, controller in (
@@ -382,19 +389,3 @@ class _Wiring:
 
     def _of(self, backend: str) -> tuple[ServiceInstance, ...]:
         return self.stores.services.by_index(BY_BACKEND, backend)
-
-    def _whole(self) -> bool:
-        """Whether every Backend has been looked at since the start, with or without success."""
-        for backend in self.stores.backends:
-            name = backend.metadata.name
-            if self._problems.get(name) is not None:
-                continue
-            driver = self._connections.get(name)
-            if driver is None or any(self._inventory.get(location) is None for location in driver.locations()):
-                return False
-        return True
-
-    def _deleting(self) -> bool:
-        """Whether some Backend's pass is going on."""
-        passes = (backend.status.enforcement for backend in self.stores.backends if backend.status)
-        return any(each is not None and each.phase == "Deleting" for each in passes)

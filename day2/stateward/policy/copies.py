@@ -114,7 +114,7 @@ def plan_copies(
     seen = {
         listing.location: listing.taken_at
         for listing in listings
-        if (summary := plan.locations.get(listing.location)) is not None and summary.complete
+        if listing.complete and (summary := plan.locations.get(listing.location)) is not None and summary.complete
     }
     known = {at for receiver in receivers.values() for at in receiver.locations} | {one.location for one in listings}
     copies = _Copies(listings)
