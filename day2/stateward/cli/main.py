@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import click
 
 from stateward.cli.exits import CommandError, ExitCode
+from stateward.cli.importing import importing
 from stateward.cli.options import reads_cluster
 from stateward.cli.output import Format, write
 from stateward.cli.retention import apply, audit, diff, plan
@@ -67,7 +68,7 @@ def explain(kubeconfig: str | None, context: str | None, form: str, instance: st
     return report.exit_code
 
 
-for command in (plan, diff, apply, audit):
+for command in (plan, diff, apply, audit, importing):
     stateward.add_command(command)
 
 
