@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from stateward.cli.accounts import Files, run_name
-from stateward.cli.exits import ExitCode
+from stateward.cli.exits import CommandError, ExitCode
 from stateward.cli.output import Section, age
 from stateward.cli.plan_file import PlanReport, PointRow
 from stateward.drivers.base import Clock
@@ -101,6 +101,7 @@ def apply_files(
 ) -> ApplyReport:
     """Do the work on accounts from files. `rows` are the points of the saved plan that are meant."""
     order = _order(saved, rows) if saved else None
+    _check_places(files, rows)
     rules = files.rules.first
     run = Run(
         name=run_name(),
@@ -112,6 +113,22 @@ def apply_files(
     applier = Applier(run=run, rules=rules, state=files.needed_state(), factory=files.factory, order=order)
     done = list(files.each(files.in_scope(accounts), applier.apply))
     return _report(clock(), saved.digest if saved else "", done)
+
+
+def _check_places(files: Files, rows: Iterable[PointRow]) -> None:
+    """Raises `CommandError` for a point at a place that the accounts file does not name: nobody would look there."""
+    places = {
+        (backend.metadata.name, aws.account_id, region)
+        for backend in files.backends
+        if (aws := backend.spec.aws) is not None
+        for region in aws.regions
+    }
+    for row in rows:
+        if (row.backend, row.account, row.region) not in places:
+            raise CommandError(
+                f"the plan names {row.restore_point} in {row.region} of account {row.account} (entry {row.backend}), "
+                "but the accounts file does not; use the file that the plan was made with, or choose with --account."
+            )
 
 
 def _order(saved: PlanReport, rows: Iterable[PointRow]) -> Order:

@@ -105,7 +105,9 @@ def _batch(
         return settled | _all([point_key(point) for point in going], str(error))
     outcomes = driver.delete(going) if going else ()
     settled |= {point_key(one.point): Settled(Result(ResultState(one.state.value), one.message)) for one in outcomes}
-    written = [_record(run, plan, pass_id, verdict, Event.OUTCOME, settled[key]) for key, verdict in by_key.items()]
+    # What merely stays in every run is worth a line only where somebody had asked for it.
+    told = {key: one for key, one in settled.items() if run.order or not one.kept}
+    written = [_record(run, plan, pass_id, by_key[key], Event.OUTCOME, one) for key, one in told.items()]
     try:
         state.append(written)
     except StewardError as error:

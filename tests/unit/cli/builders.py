@@ -32,7 +32,15 @@ from stateward.api.models import (
 )
 from stateward.cli.cluster import Object
 from stateward.cli.exits import CommandError
-from stateward.drivers.base import Capability, Clock, DeleteOutcome, DriverFactory, SnapshotRequest, always
+from stateward.drivers.base import (
+    Capability,
+    Clock,
+    CopyRequest,
+    DeleteOutcome,
+    DriverFactory,
+    SnapshotRequest,
+    always,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EU = Location("aws-shop", "111111111111", "eu-central-1")
@@ -85,7 +93,8 @@ def service(name: str = "orders", namespace: str = "team", **spec: Any) -> Servi
 
 def policy(name: str, within: str = "P14D", mode: str = "Audit", **fields: Any) -> BackupPolicy:
     known: dict[str, Any] = {
-        "mode": mode, "selector": Selector(), "retention": Retention(keep_within=within), "limits": Limits(per_instance=InstanceLimits(percent=90)),
+        "mode": mode, "selector": Selector(), "retention": Retention(keep_within=within),
+        "limits": Limits(per_instance=InstanceLimits(percent=90)),
     }  # fmt: skip
     return BackupPolicy(metadata=ObjectMeta(name=name), spec=BackupPolicySpec(**(known | fields)))
 
@@ -165,7 +174,16 @@ class MemoryDriver:
     def delete(
         self, points: Sequence[RestorePoint], going_on: Callable[[], bool] = always
     ) -> tuple[DeleteOutcome, ...]:
-        raise AssertionError("no command deletes a restore point")
+        raise AssertionError("no command deletes a restore point here")
+
+    def copy(self, request: CopyRequest) -> RestorePoint:
+        raise AssertionError("no command copies a restore point")
+
+    def share(self, point: RestorePoint, account: str, *, shared: bool) -> None:
+        raise AssertionError("no command shares a restore point")
+
+    def set_automated_retention(self, instance: Instance, days: int) -> None:
+        raise AssertionError("no command sets a retention")
 
 
 class Backends:

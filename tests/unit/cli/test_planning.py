@@ -14,7 +14,8 @@ from stateward.api.errors import Terminal
 from stateward.api.models import InstanceLimits, Limits, Selector
 from stateward.cli.exits import CommandError, ExitCode
 from stateward.cli.output import Format, write
-from stateward.cli.plan import Filter, PlanReport, plan
+from stateward.cli.plan import Filter, plan
+from stateward.cli.plan_file import PlanReport
 from stateward.cli.survey import Scope
 from tests.unit.cli.builders import (
     EU,
