@@ -20,6 +20,7 @@ limits. Exit code 1 when a target is missed. Linux only.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -169,6 +170,7 @@ def main() -> int:
     sizes = sorted(set(options.instances or ([40] if options.quick else [200, 1_000])))
     if options.only:
         contestants = [each for each in contestants if type(each).__name__.lower() in options.only]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that everything started is stopped
     with tempfile.TemporaryDirectory(prefix="stateward-bench-") as scratch:
         root = options.keep or Path(scratch)
         results = [

@@ -55,6 +55,7 @@ class OrderedStore(CaseInsensitiveDict):
 
 def apply(world: World) -> None:
     stores_are_ordered()
+    one_snapshot_is_found_by_its_name()
     snapshots_page_and_filter()
     cluster_snapshots_page_and_filter()
     instances_and_clusters_page_and_filter()
@@ -131,6 +132,26 @@ def stores_are_ordered() -> None:
                         self.resource_map[model] = ordered
 
         return init
+
+
+def one_snapshot_is_found_by_its_name() -> None:
+    """RDS: reading the attributes of one snapshot takes as long among many as among few. moto: walks all of them."""
+
+    @correct(RDSBackend, "describe_db_snapshots")
+    def _(original: Method) -> Method:
+        def describe_db_snapshots(
+            self: Any,
+            db_instance_identifier: str | None,
+            db_snapshot_identifier: str | None = None,
+            *rest: Any,
+            **more: Any,
+        ) -> Any:
+            found = self.database_snapshots.get(db_snapshot_identifier) if db_snapshot_identifier else None
+            if found is None or found.snapshot_type == "awsbackup" or db_instance_identifier or rest or more:
+                return original(self, db_instance_identifier, db_snapshot_identifier, *rest, **more)
+            return [found]
+
+        return describe_db_snapshots
 
 
 def _shared(backend: Any, store: str, readers: tuple[str, ...]) -> list[tuple[str, Any]]:
