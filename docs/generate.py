@@ -218,6 +218,20 @@ def codes_page(outcomes: list[tuple[str, str]], codes: list[tuple[str, str]]) ->
     return "\n".join([*lines, ""])
 
 
+def divergence_page(codes: list[tuple[str, str]]) -> str:
+    """Kinds of divergence."""
+    lines = [
+        MARK,
+        "",
+        "# Divergence",
+        "",
+        "What `status.divergence` of a ServiceInstance and `stateward divergence` can say. Kinds never change their",
+        "meaning. What to do about each is in [See the fleet](../see-the-fleet.md).",
+    ]
+    lines += ["", "| Kind | Meaning |", "|---|---|", *(f"| `{name}` | {cell(text)} |" for name, text in sorted(codes))]
+    return "\n".join([*lines, ""])
+
+
 def metrics_page(source: str) -> str:
     """Every metric that the controller defines, read from the calls that define them."""
     lines = [MARK, "", "# Metrics of the controller", "", "| Name | Kind | Labels | Meaning |", "|---|---|---|---|"]
@@ -269,6 +283,7 @@ def render(root: Path = ROOT) -> dict[str, str]:
     from stateward.api.conditions import Reason
     from stateward.cli.exits import ExitCode
     from stateward.cli.main import stateward
+    from stateward.policy import divergence
     from stateward.policy.plan import Code
 
     pages = {}
@@ -284,6 +299,7 @@ def render(root: Path = ROOT) -> dict[str, str]:
     pages["conditions.md"] = conditions_page(conditions, [(reason.value, reason.description) for reason in Reason])
     verdicts = members((root / "day2" / "stateward" / "policy" / "plan.py").read_text(), "Outcome")
     pages["verdicts.md"] = codes_page(verdicts, [(code.value, code.description) for code in Code])
+    pages["divergence.md"] = divergence_page([(code.value, code.description) for code in divergence.Code])
     pages["metrics.md"] = metrics_page((root / "day2" / "stateward" / "runtime" / "metrics.py").read_text())
     pages["cli.md"] = cli_page(stateward, {code.value: code.meaning for code in ExitCode})
     pages["README.md"] = index_page(pages)

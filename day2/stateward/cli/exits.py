@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     PARTIAL = 2, "Partial: some backend could not be read completely. What is printed holds for the rest."
     REFUSED = (
         3,
-        "Refused: the controller would not carry this plan out, for it exceeds the limits of a policy or a Backend.",
+        "Refused: a limit of a policy or a Backend stops the plan; or `divergence --fail-on` found what it names.",
     )
 
 

@@ -19,6 +19,7 @@ from stateward.api.models import DivergenceCount, FleetCounts, FleetGroup, Servi
 from stateward.api.names import TAG_ENVIRONMENT
 from stateward.policy.plan import InstanceSummary
 
+TEAM_KEY = "team"
 MOST_GROUPS = 500
 MOST_CODES = 64
 
@@ -87,17 +88,21 @@ def standing_of(summary: InstanceSummary) -> Standing:
 
 
 def member_of(
-    summary: InstanceSummary, service: ServiceInstance, live: Instance | None, team_key: str = "team"
+    summary: InstanceSummary,
+    service: ServiceInstance,
+    live: Instance | None,
+    team_key: str = TEAM_KEY,
+    account: str = "",
 ) -> Member:
     """Where an instance is counted. `team_key` names a label of its ServiceInstance, or else a live tag.
 
-    Where its database was not seen, what was last known of it stands.
+    Where its database was not seen, what was last known of it stands; `account` is that of its Backend.
     """
     status = service.status
     tags: Mapping[str, str] = (live.tags if live else None) or (status.tags if status else {})
     return Member(
         summary=summary,
-        account=live.location.account if live else status.account_id if status else "",
+        account=live.location.account if live else (status.account_id if status else "") or account,
         region=live.location.region if live else (status.region if status else "") or service.spec.region,
         team=service.metadata.labels.get(team_key) or tags.get(team_key, ""),
         environment=service.spec.environment or tags.get(TAG_ENVIRONMENT, ""),
