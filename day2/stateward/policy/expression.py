@@ -16,8 +16,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-import cel
-
+from stateward.policy.cel_library import cel
 from stateward.policy.subject import Subject
 
 FIELDS: Final = (

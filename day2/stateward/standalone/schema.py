@@ -18,10 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cel
 import yaml
 
 from stateward.api.names import DAY2_API_VERSION
+from stateward.policy.cel_library import cel
 from stateward.standalone.documents import Document, Fault, FieldPath
 
 Schema = Mapping[str, Any]
