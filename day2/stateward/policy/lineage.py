@@ -83,12 +83,12 @@ def reserved(key: str) -> bool:
 
 
 def loans_of(points: Iterable[RestorePoint]) -> list[Loan]:
-    """Everything that is shared for copies, by the tags that say so."""
+    """Everything that is shared for copies, by the tags that say so; where a copy inherited one, it says nothing."""
     return [
         Loan(point=point, account=key.removeprefix(TAG_LENT_TO), since=_moment(value))
         for point in points
         for key, value in (point.tags or {}).items()
-        if key.startswith(TAG_LENT_TO)
+        if key.startswith(TAG_LENT_TO) and key != TAG_LENT_TO + point.location.account
     ]
 
 

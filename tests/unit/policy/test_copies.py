@@ -266,6 +266,12 @@ def test_more_tags_than_fit_leave_the_lineage_and_the_rule_whole() -> None:
     assert max(len(value) for value in tags.values()) <= 256
 
 
+def test_a_copy_that_inherited_the_tag_of_a_loan_is_none() -> None:
+    source = original(1, tags={f"stateward.dev/lent-to/{VAULT.account}": NOW.isoformat()})
+    assert loans_of([copied(source, VAULT)]) == []
+    assert len(loans_of([source])) == 1
+
+
 def test_a_loan_without_a_readable_time_is_a_loan() -> None:
     (loan,) = loans_of([original(1, tags={"stateward.dev/lent-to/2": "soon", "team": "x"}), original(2, tags=None)])
     assert (loan.account, loan.since) == ("2", None)
