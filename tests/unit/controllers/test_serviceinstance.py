@@ -11,6 +11,8 @@ from stateward.api.models import (
     BackupPolicy,
     BackupPolicySpec,
     Condition,
+    CopyRetention,
+    CopyRule,
     ObjectMeta,
     Protection,
     Retention,
@@ -160,10 +162,12 @@ def policy(**spec: Any) -> BackupPolicy:
 
 
 def test_what_the_backend_cannot_do_is_said_with_who_asks() -> None:
-    both = policy(schedule=Schedule(cron="0 3 * * *"), retention=Retention(keep_last=3))
+    rule = CopyRule(name="dr", region="eu-central-1", retention=CopyRetention(keep_last=3))
+    both = policy(schedule=Schedule(cron="0 3 * * *"), retention=Retention(keep_last=3), copies=(rule,))
     unable = support_of(service(), frozenset({Capability.OBSERVE}), [both])
     assert not unable.supported
     assert "take scheduled backups (asked by nightly)" in unable.message
     assert "delete expired restore points (asked by nightly)" in unable.message
+    assert "copy restore points to another region or account (asked by nightly)" in unable.message
     assert support_of(service(), frozenset(Capability), [both]).supported
     assert support_of(service(), frozenset({Capability.OBSERVE}), []).supported
