@@ -233,6 +233,12 @@ UNUSUAL = {
 """Fields of a restore point that are shown where they differ from this."""
 
 
+def going_first(world: World) -> list[RestorePoint]:
+    """The points that are let go; all points where none is."""
+    gone, points = let_go(world.plan()), world.points()
+    return [point for point in points if (point.location, point.name) in gone] or points
+
+
 def points_in(evidence: Evidence) -> list[RestorePoint]:
     return [point for listing in evidence.listings for point in listing.points]
 
@@ -312,6 +318,6 @@ def deletions(plan: Plan) -> set[Name]:
 
 
 __all__ = [
-    "HOLDS", "LAX", "Name", "World", "approvals", "deletions", "due", "let_go", "named", "names",
+    "HOLDS", "LAX", "Name", "World", "approvals", "deletions", "due", "going_first", "let_go", "named", "names",
     "points_in", "policies", "retentions", "rule_sets", "with_retention", "worlds",
 ]  # fmt: skip

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from random import Random
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stateward.policy.plan import Code
 from tests.property.budget import examples
 from tests.property.policy.failures import OF_LISTINGS, failures, replace
-from tests.property.policy.rules import World, deletions, due, let_go, worlds
+from tests.property.policy.rules import World, deletions, due, going_first, let_go, worlds
 
 
-@examples(120)
-@given(worlds(approved=True), st.randoms(use_true_random=False))
-def test_each_read_that_fails(world: World, random: Random) -> None:
-    before = world.plan()
-    for said, evidence in failures(world.evidence, random):
-        after = world.plan(evidence=evidence)
-        assert let_go(after) <= let_go(before), said
-        assert due(after) <= due(before), said
-        assert deletions(after) <= due(before), said
+@examples(100)
+@given(worlds(approved=True), st.data())
+def test_each_read_that_fails(world: World, data: st.DataObject) -> None:
+    before, target = world.plan(), data.draw(st.sampled_from(going_first(world)))
+    for failure in failures(world.evidence, target):
+        after = world.plan(evidence=failure.evidence)
+        assert let_go(after) <= let_go(before), failure.said
+        assert due(after) <= due(before), failure.said
+        assert deletions(after) <= due(before), failure.said
+        assert not failure.keeps or (target.location, target.name) not in let_go(after), failure.said
 
 
-@examples(60)
-@given(worlds(), st.randoms(use_true_random=False))
-def test_reads_that_fail_together(world: World, random: Random) -> None:
+@examples(50)
+@given(worlds(), st.data())
+def test_reads_that_fail_together(world: World, data: st.DataObject) -> None:
     before, evidence = due(world.plan()), world.evidence
     for _ in range(3):
-        choices = list(failures(evidence, random))
-        if not choices:
+        points = world.but(evidence=evidence).points()
+        if not points:
             return
-        said, evidence = random.choice(choices)
+        choices = list(failures(evidence, data.draw(st.sampled_from(points))))
+        said, evidence, _keeps = data.draw(st.sampled_from(choices))
         after = due(world.plan(evidence=evidence))
         assert after <= before, said
         before = after

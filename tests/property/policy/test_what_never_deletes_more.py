@@ -9,15 +9,28 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stateward.api.durations import format_duration, parse_duration
-from stateward.api.models import BackupPolicy, CopyRetention, Floor, Hold, InstanceLimits, Limits, PassLimits, Retention
+from stateward.api.models import (
+    BackupPolicy,
+    CopyRetention,
+    Floor,
+    Hold,
+    HoldSpec,
+    InstanceLimits,
+    Limits,
+    PassLimits,
+    Retention,
+    Selector,
+)
 from stateward.policy.rules import Unreadable
-from tests.builders import days
+from tests.builders import a_hold, days
 from tests.property.budget import examples
+from tests.property.policy.fleets import LOCATIONS
 from tests.property.policy.rules import (
     HOLDS,
     World,
     deletions,
     due,
+    going_first,
     let_go,
     named,
     policies,
@@ -38,6 +51,25 @@ def test_another_hold(world: World, hold: Hold) -> None:
     assert let_go(after) <= let_go(before)
     assert due(after) <= due(before)
     assert deletions(after) <= due(before)
+
+
+@examples(60)
+@given(worlds(approved=True), st.data())
+def test_a_hold_of_any_form_keeps_what_it_means(world: World, data: st.DataObject) -> None:
+    target = data.draw(st.sampled_from(going_first(world)))
+    holds = (
+        a_hold("by-id", resource_ids=[target.resource_id]),
+        a_hold("by-name", points=["another", target.name]),
+        a_hold("by-arn", points=[target.arn]),
+        a_hold("of-everything", selector=Selector()),
+        a_hold("of-its-account", selector=Selector(accounts=tuple(at.account for at in LOCATIONS))),
+        a_hold("that-cannot-be-told", selector=Selector(expression='instance.tags["no such tag"] == "x"')),
+        a_hold("that-is-torn", selector=Selector(expression="1 +")),
+        replace(a_hold("that-says-nothing"), spec=HoldSpec(reason="a case")),
+        Unreadable("that-cannot-be-read", "torn"),
+    )
+    for hold in holds:
+        assert (target.location, target.name) not in let_go(world.plan(holds=(*world.holds, hold))), hold
 
 
 @examples(120)
