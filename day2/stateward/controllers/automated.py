@@ -232,7 +232,7 @@ class AutomatedRetention:
         except StewardError as error:
             await self._refused(service, attempt, before, error, live)
             return self._later(key)
-        note = f"Asked the backend to keep automated backups for {days} days; {said.message}"
+        note = f"Asked the backend for another retention of automated backups: {said.message}"
         _audit(service, live, days, "asked", said.message)
         await self._events.emit(
             SERVICES, service, type="Normal", reason=Reason.RETENTION_CHANGING, action=ACTION, note=note
