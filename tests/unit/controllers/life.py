@@ -86,9 +86,13 @@ class World:
             self._dies_at = None
             raise Killed
 
-    def live(self, **given: Any) -> Life:
+    def life(self, **given: Any) -> Life:
+        """A process that has not begun to work."""
+        return Life(self, **given)
+
+    def live(self, life: Life | None = None, **given: Any) -> Life:
         """A process from its start until it rests, or dies; what it held is given up for it, as time would."""
-        life = Life(self, **given)
+        life = life or self.life(**given)
         try:
             asyncio.run(life.settle())
         finally:

@@ -304,3 +304,22 @@ def test_what_was_settled_is_never_written_anew() -> None:
     assert world.plan() == done
     assert "orders-100" in world.left
     assert world.time > NOW
+
+
+def test_a_limit_that_is_lowered_during_the_pass_stops_it() -> None:
+    world = World(POINTS, ninety("Enforce"))
+    refresh = world.estate.refresh
+    life = world.life()
+
+    def lowered(points: object, guards: object = ()) -> object:
+        backend = world.backend
+        limits = BackendLimits(per_pass=PassLimits(count=1))
+        spec = msgspec.structs.replace(backend.spec, limits=limits)
+        life.stores.backends.upsert(world.api.put(msgspec.structs.replace(backend, spec=spec)))
+        life.judgement.outdated()
+        return refresh(points, guards)  # type: ignore[arg-type]  # passed on
+
+    world.estate.refresh = lowered  # type: ignore[method-assign, assignment]  # somebody edits the Backend
+    world.live(life)
+    assert world.estate.deleted == []
+    assert enforcing(world)[0] == "BlastRadius"
