@@ -14,7 +14,7 @@ What to do is decided in `policy.automated`, what to say in `automated_status`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -27,7 +27,7 @@ from stateward.api.models import BackupPolicy, Hold, ServiceInstance, ServiceIns
 from stateward.controllers import automated_status
 from stateward.controllers.automated_status import Attempt, Facts, Report
 from stateward.controllers.connections import Connections
-from stateward.controllers.identity import Sighting, known_resource_id, locate
+from stateward.controllers.identity import Sighting, locate
 from stateward.controllers.inventory import Inventory, View
 from stateward.controllers.kinds import HOLDS, POLICIES, SERVICES, Stores
 from stateward.controllers.retention import Judgement
@@ -35,7 +35,7 @@ from stateward.drivers.base import Capability, Clock, Driver
 from stateward.policy.automated import Step, Wanted, obstacles, wanted
 from stateward.policy.fleet import MAX_EVIDENCE_AGE
 from stateward.policy.plan import InstanceSummary, Plan
-from stateward.policy.rules import Unreadable, compile_policy, rules_digest
+from stateward.policy.rules import CompiledPolicy, Unreadable, compile_policy, rules_digest
 from stateward.policy.selector import Match
 from stateward.policy.subject import subject_of
 from stateward.runtime.backoff import Backoff
@@ -90,6 +90,8 @@ class AutomatedRetention:
         self._look_at = look_at
         self._waits = waits or Backoff(initial=FIRST_WAIT, maximum=LONGEST_WAIT)
         self._attempts: dict[Key, Attempt] = {}
+        self._compiled: dict[str, tuple[int, CompiledPolicy]] = {}
+        """By the uid of a policy: its generation, and what that compiles to. Compiling an expression takes long."""
         self._may_set: dict[Key, int] = {}
         """Shorter `setDays` that were just decided on anew; each is good for one look."""
 
@@ -157,23 +159,27 @@ class AutomatedRetention:
         self, service: ServiceInstance, live: Instance, view: View, plan: Plan, summary: InstanceSummary
     ) -> tuple[str, ...]:
         held = {hold for verdict in plan.verdicts_of(live.resource_id) for hold in verdict.holds}
-        services = self._stores.services
-        subjects = (subject_of(service, live),)
-        undecided = (
-            policy.metadata.name
-            for policy in self._stores.policies
-            if policy.spec.automated_backups is not None
-            and policy.spec.retention is None
-            and compile_policy(policy).answer(subjects)[0] is Match.UNKNOWN
-        )
+        lately = self._now() - view.look.at <= MAX_EVIDENCE_AGE
         return obstacles(
             live,
             view.points_of.get(live.resource_id, ()),
-            current=view.current and self._now() - view.look.at <= MAX_EVIDENCE_AGE and not services.unreadable,
-            owners=sum(known_resource_id(each) == live.resource_id for each in services),
+            current=view.current and lately and not self._stores.services.unreadable,
+            ambiguous=summary.ambiguous,
             held=sorted(held | set(summary.protection.holds)),
-            doubtful=sorted({*summary.doubtful, *undecided}),
+            doubtful=sorted({*summary.doubtful, *self._undecided(service, live)}),
         )
+
+    def _undecided(self, service: ServiceInstance, live: Instance) -> Iterator[str]:
+        """Policies without a retention that may match: no restore point rests on them, so no plan names them."""
+        for policy in self._stores.policies:
+            if policy.spec.automated_backups is None or policy.spec.retention is not None:
+                continue
+            generation, compiled = self._compiled.get(policy.metadata.uid, (0, None))
+            if compiled is None or generation != policy.metadata.generation:
+                compiled = compile_policy(policy)
+                self._compiled[policy.metadata.uid] = policy.metadata.generation, compiled
+            if compiled.answer((subject_of(service, live),))[0] is Match.UNKNOWN:
+                yield policy.metadata.name
 
     def _sighting(self, service: ServiceInstance) -> Sighting:
         return locate(service, self._inventory.of_backend(service.spec.backend_ref.name))

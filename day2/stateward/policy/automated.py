@@ -164,21 +164,21 @@ def obstacles(
     points: Iterable[RestorePoint],
     *,
     current: bool,
-    owners: int,
+    ambiguous: bool,
     held: Sequence[str],
     doubtful: Sequence[str],
 ) -> tuple[str, ...]:
     """What besides the policies keeps automated backups from being kept for less time.
 
     `points` are all restore points of the database at its place, `current` tells that the place was listed completely
-    and lately, `owners` how many ServiceInstances claim the database, `held` the holds that match or may match it or
-    one of its points, and `doubtful` the policies that may match.
+    and lately, `ambiguous` that not exactly one ServiceInstance claims the database, `held` the holds that match or may
+    match it or one of its points, and `doubtful` the policies that may match.
     """
     found = []
     if not current:
         found.append("the listing of its place is incomplete or old")
-    if owners != 1:
-        found.append(f"{owners} ServiceInstances claim the database")
+    if ambiguous:
+        found.append("several ServiceInstances claim the database")
     if held:
         found.append(f"hold {', '.join(sorted(held))} matches or may match")
     if doubtful:
