@@ -19,10 +19,13 @@ class ExitCode(IntEnum):
 
     DONE = 0, "Done: everything was read."
     ERROR = 1, "Error: wrong usage, no cluster, no permission, no such object. The message says which and what to do."
-    PARTIAL = 2, "Partial: some backend could not be read completely. What is printed holds for the rest."
+    PARTIAL = (
+        2,
+        "Partial: some backend could not be read completely, or a delete failed. What is printed holds for the rest.",
+    )
     REFUSED = (
         3,
-        "Refused: a limit of a policy or a Backend stops the plan; or `divergence --fail-on` found what it names.",
+        "Refused: a limit of a policy or a Backend forbids a pass, or what a plan names has changed since it was made.",
     )
 
 
