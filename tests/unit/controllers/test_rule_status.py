@@ -58,6 +58,10 @@ def condition(status: BackupPolicyStatus, kind: str) -> Condition:
         ("Audit", {}, (), False, ("False", "Audit")),
         ("Enforce", {}, (), False, ("True", "NothingDue")),
         ("Enforce", {"deletable": 3, "refused": 3}, (), False, ("False", "BlastRadius")),
+        ("RequireApproval", {}, (), False, ("True", "NothingDue")),
+        ("RequireApproval", {"awaiting": 3}, (), False, ("False", "AwaitingApproval")),
+        ("Enforce", {"awaiting": 3}, (), False, ("False", "AwaitingApproval")),
+        ("RequireApproval", {"awaiting": 3, "deletable": 1}, (), True, ("False", "Deleting")),
         ("Enforce", {"deletable": 3}, (), True, ("False", "Deleting")),
         ("Enforce", {"deletable": 3}, (), False, ("False", "Partial")),
         ("Enforce", {"audit_only": 3}, (), False, ("False", "Audit")),
@@ -72,6 +76,27 @@ def test_enforced_says_what_became_of_the_expired(
     assert (enforced.status, enforced.reason) == expected
     assert status.instances == 4
     assert status.verdicts == VerdictCounts(keep=10, expire=3)
+
+
+@pytest.mark.parametrize("fields", [{"awaiting": 3}, {"refused": 3, "awaiting": 3}])
+def test_what_waits_for_a_person_says_the_next_command(fields: dict[str, int]) -> None:
+    status = describe_policy(policy("RequireApproval"), summary(**fields), (), whole=True, deleting=False, now=NOW)
+    message = condition(status, "Enforced").message
+    assert "`stateward plan --save plan.json`" in message
+    assert "`stateward apply plan.json`" in message
+    assert status.awaiting_approval == 3
+
+
+def test_who_contradicts_whom_is_said_and_a_long_list_is_cut() -> None:
+    calm = describe_policy(policy(), summary(), (), whole=True, deleting=False, now=NOW)
+    assert (condition(calm, "Conflicted").status, condition(calm, "Conflicted").reason) == ("False", "NoConflict")
+    assert calm.awaiting_approval is None
+    sentences = tuple(f"BackupPolicy/ninety contradicts BackupPolicy/{n}" for n in range(9))
+    torn = describe_policy(policy(), summary(conflicts=sentences), (), whole=True, deleting=False, now=NOW)
+    conflicted = condition(torn, "Conflicted")
+    assert (conflicted.status, conflicted.reason) == ("True", "Conflict")
+    assert sentences[0] in conflicted.message
+    assert "and 4 more" in conflicted.message
 
 
 def test_a_problem_is_said_with_its_field() -> None:

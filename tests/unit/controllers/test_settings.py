@@ -33,11 +33,14 @@ def test_every_flag(tmp_path: Path) -> None:
             "3",
             "--lease-namespace",
             "ops",
+            "--journal",
+            "deletes.jsonl",
         ]
     )
     assert settings.kubeconfig == str(tmp_path / "config")
     assert (settings.metrics_host, settings.metrics_port) == ("127.0.0.1", 0)
     assert not settings.leader_elect
+    assert settings.journal == "deletes.jsonl"
     assert (settings.log_format, settings.log_level) == ("console", "debug")
     assert (settings.workers, settings.lease_namespace) == (3, "ops")
 
