@@ -28,7 +28,7 @@ def copied(copies: PolicyCopies, attempts: Attempts) -> tuple[str, Reason, str]:
         said = f"{len(copies.missing)} would be made" if copies.missing else "none is missing"
         return FALSE, Reason.AUDIT, f"Audit mode makes no copies; {said}."
     if failed:
-        message = f"{len(failed)} of {copies.wanted} restore points cannot be copied: {_first(failed)}"
+        message = f"{len(failed)} of {copies.wanted} copies cannot be made: {_first(failed)}"
         return FALSE, Reason.COPY_FAILED, message
     if copies.unseen:
         places = " and ".join(copies.unseen[:FEW])

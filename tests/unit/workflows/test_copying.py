@@ -176,14 +176,14 @@ def test_the_condition_says_the_worst_first() -> None:
     assert said(copies_of([one, two], copying(), far=far))[:2] == ("True", Reason.COPIED)
     status, reason, message = said(copies_of([one, two], copying(), far=far[:1]))
     assert (status, reason) == ("False", Reason.COPYING)
-    assert "Of 2 copies 1 are to be made, 0 are in progress" in message
+    assert "Of 2 copies 1 are still to be asked for and 0 are in progress" in message
     hidden = copies_of([one], copying(a_rule(), a_rule(VAULT)), vault=a_listing(location=VAULT, complete=False))
     assert said(hidden)[:2] == ("Unknown", Reason.INCOMPLETE)
     assert "eu-west-1 of Backend vault" in said(hidden)[2]
     refused = copies_of([one, two], copying())
     status, reason, message = said(refused, tried(refused, REFUSED))
     assert (status, reason) == ("False", Reason.COPY_FAILED)
-    assert "1 of 2 restore points cannot be copied: the key cannot be used" in message
+    assert "1 of 2 copies cannot be made: the key cannot be used" in message
     assert said(refused, tried(refused, Retryable("throttled")))[1] is Reason.COPYING
     assert "throttled" in said(refused, tried(refused, Retryable("throttled")))[2]
     assert said(copies_of([one], copying(mode="Audit"))) == (
