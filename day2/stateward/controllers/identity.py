@@ -5,7 +5,7 @@ database later (rename, restore under the old name, blue/green switchover).
 
 Invariants:
 - once a resource ID is known, the join never follows the identifier to another database;
-- "not there" is concluded only from a complete look at every place the database may be in;
+- "not there" is concluded only from a complete look at every place the database may be in, in its own account;
 - nothing here reads a clock or writes anything.
 """
 
@@ -41,9 +41,13 @@ def known_resource_id(service: ServiceInstance) -> str:
 
 
 def candidates(service: ServiceInstance, views: Sequence[View]) -> tuple[View, ...]:
-    """The views of its Backend that may hold the database."""
-    region = service.spec.region
-    return tuple(view for view in views if not region or view.location.region == region)
+    """The views of its Backend that may hold the database: of its region, and of its account once that is known."""
+    region, account = service.spec.region, service.status.account_id if service.status else ""
+    return tuple(
+        view
+        for view in views
+        if (not region or view.location.region == region) and account in ("", view.location.account)
+    )
 
 
 def locate(service: ServiceInstance, views: Sequence[View]) -> Sighting:
@@ -102,6 +106,12 @@ def _found(service: ServiceInstance, instance: Instance, view: View) -> Sighting
 
 def _no_place(service: ServiceInstance, views: Sequence[View]) -> str:
     backend, region = service.spec.backend_ref.name, service.spec.region
+    account = service.status.account_id if service.status else ""
+    listed = sorted({view.location.account for view in views})
+    if views and account and account not in listed:
+        return (
+            f"Backend {backend} lists account {', '.join(listed)}, and the database is in {account}: give it a Backend."
+        )
     if views and region:
         return f"Backend {backend} does not list region {region}: add it to spec.aws.regions."
     return f"Backend {backend} has not been listed yet; see its Reachable condition."

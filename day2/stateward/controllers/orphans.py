@@ -69,6 +69,7 @@ def spent(services: Iterable[ServiceInstance], inventory: Inventory) -> tuple[Se
     views = tuple(inventory)
     if not all(view.current for view in views):
         return ()
+    accounts = {view.location.account for view in views}
     left = {resource_id for view in views for resource_id in (*view.by_resource_id, *view.points_of)}
     return tuple(
         service
@@ -76,6 +77,7 @@ def spent(services: Iterable[ServiceInstance], inventory: Inventory) -> tuple[Se
         if service.spec.origin == DISCOVERED
         and service.status is not None
         and service.status.gone_since is not None
+        and (not service.status.account_id or service.status.account_id in accounts)
         and known_resource_id(service) not in left
     )
 

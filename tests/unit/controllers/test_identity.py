@@ -77,3 +77,11 @@ def test_a_region_that_the_backend_does_not_list_says_so() -> None:
 
 def test_the_kind_of_the_resource_counts() -> None:
     assert locate(service(resource_kind="DBCluster"), views(listing(instance()))).reason is Reason.NOT_FOUND
+
+
+def test_a_database_is_not_missed_in_another_account_than_its_own() -> None:
+    """A Backend that was made anew for another account says nothing about the databases of the first."""
+    known = service(status={"resource_id": "db-ORDERS", "account_id": "9" * 12})
+    found = locate(known, views(listing()))
+    assert (found.found, found.reason) == (None, Reason.BACKEND_UNREACHABLE)
+    assert "the database is in 999999999999: give it a Backend" in found.message

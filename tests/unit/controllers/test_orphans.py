@@ -94,6 +94,12 @@ class TestSpent:
         inventory.record_failure(US, Look(at=NOW, complete=False))
         assert spent([self.GONE], inventory) == ()
 
+    def test_one_of_an_account_that_nobody_lists_any_more_stays(self) -> None:
+        inventory = Inventory()
+        inventory.record(listing())
+        status = ServiceInstanceStatus(resource_id="db-ORDERS", gone_since=NOW, account_id="9" * 12)
+        assert spent([service(origin="Discovered", status=status)], inventory) == ()
+
     def test_one_that_a_claim_made_or_that_is_not_known_to_be_gone_stays(self) -> None:
         inventory = Inventory()
         inventory.record(listing(at=EU))
