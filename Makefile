@@ -71,6 +71,7 @@ bench: setup tools ## Run every benchmark and print its table
 	@$(BIN)/python -m benchmarks.function
 	@$(BIN)/python -m benchmarks.controller
 	@$(BIN)/python -m benchmarks.sandbox
+	@$(BIN)/python -m benchmarks.retention
 
 clean: ## Remove the virtual environment and every sandbox of this checkout
 	@[ ! -x $(BIN)/python ] || $(BIN)/python -m sandbox down --all --delete
