@@ -34,9 +34,8 @@ def copied(copies: PolicyCopies, attempts: Attempts) -> tuple[str, Reason, str]:
         places = " and ".join(copies.unseen[:FEW])
         return UNKNOWN, Reason.INCOMPLETE, f"Nobody can tell what is missing while {places} cannot be listed."
     if copies.missing or copies.in_progress:
-        message = (
-            f"Of {copies.wanted} copies {len(copies.missing)} are to be made, {copies.in_progress} are in progress"
-        )
+        missing, begun = len(copies.missing), copies.in_progress
+        message = f"Of {copies.wanted} copies {missing} are still to be asked for and {begun} are in progress"
         return FALSE, Reason.COPYING, f"{message}{f': {_first(waiting)}' if waiting else ''}."
     return TRUE, Reason.COPIED, f"All {copies.wanted} copies exist." if copies.wanted else "There is nothing to copy."
 
