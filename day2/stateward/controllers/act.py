@@ -15,7 +15,7 @@ from stateward.api.evidence import Location
 from stateward.api.models import Backend, RetentionPlan
 from stateward.controllers.connections import Connections
 from stateward.controllers.deleting import Deleter
-from stateward.controllers.deletions import DeletionRecord
+from stateward.controllers.deletions import DeletionRecord, uncounted
 from stateward.controllers.editing import StatusEditor
 from stateward.controllers.enforcement import EnforcementReconciler
 from stateward.controllers.inventory import Inventory
@@ -40,6 +40,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     """For writing; refuses while the process does not lead."""
     pool: ThreadPool
     events: EventRecorder
+    counted: Callable[[str, str], None] = uncounted
+    """Told of every delete: Backend and outcome."""
     identity: str
     lease_namespace: str
     journal: Journal | None
@@ -65,7 +67,14 @@ class Act:
     ) -> None:
         self.tenures = Tenures(means.writes, namespace=means.lease_namespace, identity=means.identity)
         self.approved = ApprovedPoints()
-        record = DeletionRecord(stores, means.events, identity=means.identity, now=means.now, journal=means.journal)
+        record = DeletionRecord(
+            stores,
+            means.events,
+            identity=means.identity,
+            now=means.now,
+            journal=means.journal,
+            counted=means.counted,
+        )
         self.enforcement = EnforcementReconciler(
             stores=stores,
             inventory=inventory,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -42,6 +42,10 @@ class Order(msgspec.Struct, frozen=True):
     """Digest of the plan."""
 
 
+def uncounted(_backend: str, _outcome: str) -> None:
+    """For whoever counts nothing."""
+
+
 class DeletionRecord:
     """Writes down intents and outcomes."""
 
@@ -53,12 +57,15 @@ class DeletionRecord:
         identity: str = "",
         now: Clock,
         journal: Journal | None = None,
+        counted: Callable[[str, str], None] = uncounted,
     ) -> None:
         self._stores = stores
         self._events = events
         self._identity = identity
         self._now = now
         self._journal = journal
+        self._counted = counted
+        """Told of every outcome: Backend and state."""
 
     async def intents(self, order: Order, verdicts: Sequence[Verdict]) -> None:
         """These are about to be deleted. Raises `JournalUnusable`: then they must not be."""
@@ -67,6 +74,8 @@ class DeletionRecord:
     async def outcomes(self, order: Order, verdicts: Sequence[Verdict], results: Mapping[PointKey, Result]) -> None:
         """What became of a batch. Never raises."""
         known = [(verdict, results[key]) for verdict in verdicts if (key := point_key(verdict.point)) in results]
+        for verdict, result in known:
+            self._counted(verdict.point.location.backend, str(result.state))
         try:
             await self._write([self._record(order, verdict, result) for verdict, result in known])
         except StewardError as error:

@@ -81,6 +81,11 @@ class Inventory:
         """Views of one Backend's locations, in the order in which they were first seen."""
         return tuple(self._views.get(backend, {}).values())
 
+    def find(self, backend: str, resource_id: str) -> Instance | None:
+        """A database of a Backend by its identity, as it was last seen."""
+        seen = (view.by_resource_id.get(resource_id) for view in self.of_backend(backend)) if resource_id else ()
+        return next((instance for instance in seen if instance is not None), None)
+
     def __iter__(self) -> Iterator[View]:
         return iter([view for views in self._views.values() for view in views.values()])
 

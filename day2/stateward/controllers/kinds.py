@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from stateward.api import names
-from stateward.api.models import Backend, Backup, BackupPolicy, Hold, RetentionPlan, ServiceInstance
+from stateward.api.models import Backend, Backup, BackupPolicy, FleetReport, Hold, RetentionPlan, ServiceInstance
 from stateward.runtime.resources import Resource
 from stateward.runtime.store import Store
 
@@ -20,6 +20,7 @@ BACKUPS: Final = Resource(names.DAY2_GROUP, names.DAY2_VERSION, "backups", "Back
 RETENTION_PLANS: Final = Resource(
     names.DAY2_GROUP, names.DAY2_VERSION, "retentionplans", "RetentionPlan", namespaced=False
 )
+FLEET_REPORTS: Final = Resource(names.DAY2_GROUP, names.DAY2_VERSION, "fleetreports", "FleetReport", namespaced=False)
 
 BY_BACKEND: Final = "backend"
 BY_INSTANCE: Final = "instance"
@@ -33,6 +34,7 @@ class Stores:
         self.policies: Store[BackupPolicy] = Store()
         self.holds: Store[Hold] = Store()
         self.retention_plans: Store[RetentionPlan] = Store()
+        self.fleet_reports: Store[FleetReport] = Store()
         self.services: Store[ServiceInstance] = Store(
             indexes={BY_BACKEND: lambda service: [service.spec.backend_ref.name]}
         )

@@ -14,8 +14,9 @@ from typing import NoReturn
 
 from stateward.api import names
 from stateward.api.errors import StewardError
+from stateward.controllers.process import Process
 from stateward.controllers.settings import Settings, parse
-from stateward.controllers.wiring import Process, assemble
+from stateward.controllers.wiring import assemble
 from stateward.runtime.client import Client
 from stateward.runtime.election import Elector
 from stateward.runtime.health import Health

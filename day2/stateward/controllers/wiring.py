@@ -7,7 +7,7 @@ be read in this file:
     location looked at                      -> Backend.status, discovery, ServiceInstance.status, history, decide
     rules or ServiceInstances changed       -> decide
     decided                                 -> ServiceInstance, BackupPolicy and Hold status; RetentionPlans;
-                                               enforcement; schedules; copies
+                                               enforcement; schedules; copies; FleetReports
     copies asked for or lent                -> look at their location again; BackupPolicy status
     RetentionPlan begins                    -> look at its locations, decide
     ServiceInstance.status written          -> automated backups, where something is to be done about them
@@ -17,15 +17,13 @@ be read in this file:
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from stateward.api import names
 from stateward.api.evidence import Location
-from stateward.api.models import Backend, Backup, BackupPolicy, Hold, RetentionPlan, ServiceInstance
+from stateward.api.models import Backend, Backup, BackupPolicy, FleetReport, Hold, RetentionPlan, ServiceInstance
 from stateward.controllers import backend as backends
 from stateward.controllers import changes, discovery, retentionplan, serviceinstance
 from stateward.controllers.act import Act, Means
@@ -39,12 +37,15 @@ from stateward.controllers.connections import Connections, registered_driver, se
 from stateward.controllers.copies import CopiesReconciler
 from stateward.controllers.discovery import DiscoveryReconciler
 from stateward.controllers.editing import StatusEditor
+from stateward.controllers.fleet_metrics import FleetCollector
+from stateward.controllers.fleetreport import FleetReportReconciler
 from stateward.controllers.history import HistoryReconciler
 from stateward.controllers.inventory import Inventory, View
 from stateward.controllers.kinds import (
     BACKENDS,
     BACKUPS,
     BY_BACKEND,
+    FLEET_REPORTS,
     HOLDS,
     POLICIES,
     RETENTION_PLANS,
@@ -52,18 +53,15 @@ from stateward.controllers.kinds import (
     Stores,
 )
 from stateward.controllers.listing import ListingReconciler
+from stateward.controllers.process import Process
 from stateward.controllers.retention import EVERYTHING, Judgement, RetentionReconciler
 from stateward.controllers.rule_status import HoldStatusReconciler, PolicyStatusReconciler
 from stateward.controllers.schedule import ScheduleReconciler
 from stateward.controllers.serviceinstance import ServiceInstanceReconciler
 from stateward.policy.plan import Plan
-from stateward.runtime.client import Client
 from stateward.runtime.controller import Controller
 from stateward.runtime.events import EventRecorder
-from stateward.runtime.journal import Journal
 from stateward.runtime.manager import Manager
-from stateward.runtime.metrics import Metrics
-from stateward.runtime.pool import ThreadPool
 from stateward.runtime.reflector import Reflector
 from stateward.runtime.resources import Key
 from stateward.runtime.status import StatusWriter
@@ -71,25 +69,6 @@ from stateward.runtime.store import Change
 
 GATHER = timedelta(seconds=0.2)
 """Changes that arrive together are decided on together."""
-
-
-class Process(msgspec.Struct, frozen=True, kw_only=True):
-    """What the process gives its controllers."""
-
-    client: Client
-    """For reading."""
-    writes: Client
-    """For writing; refuses while the process does not lead."""
-    pool: ThreadPool
-    metrics: Metrics
-    workers: int
-    identity: str
-    lease_namespace: str
-    """Namespace of the Leases under which accounts are changed."""
-    journal: Journal | None = None
-    now: Callable[[], datetime]
-    going_on: Callable[[], bool]
-    """False once the process is to stop: long work ends at its next safe point."""
 
 
 def assemble(manager: Manager, process: Process) -> None:
@@ -105,6 +84,7 @@ def assemble(manager: Manager, process: Process) -> None:
         (SERVICES, ServiceInstance, stores.services),
         (BACKUPS, Backup, stores.backups),
         (RETENTION_PLANS, RetentionPlan, stores.retention_plans),
+        (FLEET_REPORTS, FleetReport, stores.fleet_reports),
     ):
         manager.add_reflector(
             Reflector(process.client, resource, type_, store, on_restart=process.metrics.reflector_restart)
@@ -210,6 +190,7 @@ class _Wiring:
                 writes=process.writes,
                 pool=process.pool,
                 events=events,
+                counted=process.metrics.deleted,
                 identity=process.identity,
                 lease_namespace=process.lease_namespace,
                 journal=process.journal,
@@ -283,6 +264,21 @@ class _Wiring:
             HistoryReconciler(client=process.writes, stores=stores, inventory=inventory, now=now).reconcile,
             workers=1,
         )
+        self._fleet_report = self._controller(
+            "fleetreport",
+            FleetReportReconciler(
+                stores=stores,
+                inventory=inventory,
+                writer=self._writer(FLEET_REPORTS, FleetReport, stores.fleet_reports),
+                plan=lambda: self._judgement.plan,
+                whole=complete.whole,
+                now=now,
+            ).reconcile,
+            workers=1,
+        )
+        process.metrics.registry.register(
+            FleetCollector(stores=stores, inventory=inventory, plan=lambda: self._judgement.plan, now=now)
+        )
         self._judgement.listeners.append(self._decided)
         self._watch()
 
@@ -302,6 +298,7 @@ class _Wiring:
         self._changes.watch(stores.services, changes.named_a_backup)
         self._backup.watch(stores.backups)
         self._retention_plan.watch(stores.retention_plans)
+        self._fleet_report.watch(stores.fleet_reports)
         stores.retention_plans.subscribe(self._retention_plan_changed)
         stores.backends.subscribe(self._rule_changed)
         stores.policies.subscribe(self._rule_changed)
@@ -383,6 +380,7 @@ class _Wiring:
             (self.stores.holds, self._hold_status),
             (self.stores.backends, self._enforcement),
             (self.stores.retention_plans, self._retention_plan),
+            (self.stores.fleet_reports, self._fleet_report),
         ):
             for key in store.keys():  # noqa: SIM118 - a store is no dict
                 controller.enqueue(key)

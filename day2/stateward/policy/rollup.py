@@ -105,8 +105,14 @@ def member_of(
         account=live.location.account if live else (status.account_id if status else "") or account,
         region=live.location.region if live else (status.region if status else "") or service.spec.region,
         team=service.metadata.labels.get(team_key) or tags.get(team_key, ""),
-        environment=service.spec.environment or tags.get(TAG_ENVIRONMENT, ""),
+        environment=_environment(service, tags),
     )
+
+
+def _environment(service: ServiceInstance, tags: Mapping[str, str]) -> str:
+    """What a claim says counts before the tag; of a discovered database the tag is what there is to go by."""
+    said, tagged = service.spec.environment, tags.get(TAG_ENVIRONMENT, "")
+    return (tagged or said) if service.spec.origin == "Discovered" else (said or tagged)
 
 
 def roll_up(members: Iterable[Member], by: Iterable[Dimension] = tuple(Dimension)) -> Rollup:

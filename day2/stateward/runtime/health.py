@@ -6,6 +6,7 @@ that a standby counts as ready and a rollout can go on. No authentication, and s
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -73,4 +74,5 @@ class Health:
         return answer
 
     async def _measurements(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        body = await asyncio.to_thread(generate_latest, self._metrics.registry)  # a large fleet takes a while
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

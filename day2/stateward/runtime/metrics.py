@@ -1,7 +1,7 @@
 """The process's own measurements, in a Prometheus registry of their own.
 
-Names begin with `stateward_`. Labels are bounded: verbs, status codes, controllers, kinds; never an object's name.
-What the fleet looks like is not measured here but said in the status of the objects.
+Names begin with `stateward_`. Labels are bounded: verbs, status codes, controllers, kinds, outcomes, Backends. What the
+fleet looks like is not kept here: a collector in `controllers` computes it at every scrape.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ class Metrics:
             "stateward_queue_depth", "Keys that wait for a worker.", ["controller"], registry=self.registry
         )
         self._leader = Gauge("stateward_leader", "1 while this process holds the Lease.", registry=self.registry)
+        self._deletes = Counter(
+            "stateward_deletes",
+            "Restore points that a delete was asked for, by what became of it.",
+            ["backend", "outcome"],
+            registry=self.registry,
+        )
         self._restarts = Counter(
             "stateward_reflector_restarts",
             "Watches that broke, by cause.",
@@ -78,6 +84,10 @@ class Metrics:
     def leader(self, leading: bool) -> None:
         """Leadership was gained or lost; fits `Elector(on_change=...)`."""
         self._leader.set(1 if leading else 0)
+
+    def deleted(self, backend: str, outcome: str) -> None:
+        """What became of the delete of one restore point: Deleted, Deferred or Failed."""
+        self._deletes.labels(backend, outcome).inc()
 
     def reflector_restart(self, resource: str, cause: str) -> None:
         """A watch broke; fits `Reflector(on_restart=...)`."""

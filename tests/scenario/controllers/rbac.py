@@ -7,7 +7,15 @@ from typing import Any
 RULES: list[dict[str, Any]] = [
     {
         "apiGroups": ["day2.stateward.dev"],
-        "resources": ["backends", "backuppolicies", "holds", "serviceinstances", "backups", "retentionplans"],
+        "resources": [
+            "backends",
+            "backuppolicies",
+            "holds",
+            "serviceinstances",
+            "backups",
+            "retentionplans",
+            "fleetreports",
+        ],
         "verbs": ["get", "list", "watch"],
     },
     {
@@ -19,6 +27,7 @@ RULES: list[dict[str, Any]] = [
             "serviceinstances/status",
             "backups/status",
             "retentionplans/status",
+            "fleetreports/status",
         ],
         "verbs": ["patch"],
     },

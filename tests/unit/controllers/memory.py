@@ -13,7 +13,7 @@ import msgspec
 
 from stateward.api.conditions import Reason
 from stateward.api.evidence import Listing, Location, RestorePoint
-from stateward.api.models import Backend, Backup, BackupPolicy, Hold, RetentionPlan, ServiceInstance
+from stateward.api.models import Backend, Backup, BackupPolicy, FleetReport, Hold, RetentionPlan, ServiceInstance
 from stateward.controllers.connections import Connection, Connections
 from stateward.controllers.kinds import Stores
 from stateward.drivers.base import Capability, Clock, DeleteOutcome, DeleteState, SnapshotRequest, always
@@ -31,6 +31,7 @@ _TYPES: Mapping[str, Any] = {
     "ServiceInstance": ServiceInstance,
     "Backup": Backup,
     "RetentionPlan": RetentionPlan,
+    "FleetReport": FleetReport,
 }
 
 
@@ -68,6 +69,7 @@ class MemoryApi:
             ("ServiceInstance", stores.services),
             ("Backup", stores.backups),
             ("RetentionPlan", stores.retention_plans),
+            ("FleetReport", stores.fleet_reports),
         ):
             store.replace([obj for (of, _), obj in self._objects.items() if of == kind])
 

@@ -113,6 +113,10 @@ class TestMembers:
         assert member_of(summary(), claimed, self.live).environment == "staging"
         assert member_of(summary(), a_service_instance(self.live), self.live).environment == "production"
 
+    def test_of_a_discovered_database_the_tag_counts_before_what_was_written_then(self) -> None:
+        found = a_service_instance(self.live, environment="staging", origin="Discovered")
+        assert member_of(summary(), found, self.live).environment == "production"
+
     def test_a_database_that_is_not_seen_counts_where_it_was(self) -> None:
         gone = a_service_instance(self.live, gone_since=NOW, last_tags={"team": "ledger"})
         member = member_of(summary(gone=True), gone, None)
