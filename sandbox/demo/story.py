@@ -16,6 +16,7 @@ READY = "--for=condition=Ready --timeout=120s"
 V2 = "postgresqls.platform.stateward.dev"
 V1 = "postgresqls.claims.stateward.dev"
 FILES = "examples/demo"
+PLAN = ".sandbox/plan.json"
 REPORTS = 16
 """Restore points of the database that the hold is about."""
 POLICIES = ("production-90-days", "everything-14-days")
@@ -126,10 +127,10 @@ def enforce(stage: Stage) -> None:
         bool(refused) and spared <= _points(stage).keys(), f"nothing was deleted in {len(refused)} refused regions"
     )
 
-    stage.chapter("Somebody has read the plan and agrees: years of snapshots may go. The limit is raised")
-    stage.run(
-        'kubectl patch backuppolicy everything-14-days --type merge -p \'{"spec":{"limits":{"perInstance":{"percent":95}}}}\''
-    )
+    stage.chapter("Somebody reads the plan and approves it: exactly what it names goes, and nothing else")
+    stage.run(f"stateward plan --save {PLAN}", lines=9, codes=(3,))
+    stage.run(f'stateward apply {PLAN} --yes --reason "the clean-up that was agreed on"', lines=20)
+    stage.run("kubectl get retentionplans")
     stage.until("no pass is refused any more", lambda: not _plan(stage)["refusals"])
     stage.until("the controller has deleted what is due", lambda: _plan(stage)["deletes"] == 0, 120)
     stage.until("every pass is over", lambda: not _passes(stage, "Deleting", "Refused"))
