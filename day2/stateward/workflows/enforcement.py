@@ -177,7 +177,9 @@ def _awaiting(plan: Plan, locations: Sequence[Location]) -> int | None:
 def _batch(plan: Plan, remaining: Sequence[Verdict]) -> DeleteBatch:
     """The next points of one location, with those that their databases' floors count on."""
     location = remaining[0].point.location
-    verdicts = tuple(verdict for verdict in remaining[:BATCH] if verdict.point.location == location)
+    here = tuple(verdict for verdict in remaining if verdict.point.location == location)
+    # A small rest goes along: a batch of its own would cost as many looks as a full one.
+    verdicts = here if len(here) <= BATCH * 5 // 4 else here[:BATCH]
     guards = {point_key(guard): guard for verdict in verdicts for guard in plan.guards(verdict)}
     return DeleteBatch(verdicts=verdicts, guards=tuple(guards.values()))
 

@@ -80,8 +80,9 @@ class TestPass:
         assert status is not None
         assert (status.phase, status.deleted, status.deferred, status.message) == ("Partial", 1, 1, "throttled")
 
-    def test_goes_in_batches_of_one_location_with_a_chance_to_stop_between(self) -> None:
-        points = [NEW, *(a_point(f"p{n:03}", age=days(100 + n)) for n in range(250))]
+    @pytest.mark.parametrize(("due", "batches"), [(250, [250, 1]), (251, [200, 51, 1])])
+    def test_goes_in_batches_of_one_location_with_a_chance_to_stop_between(self, due: int, batches: list[int]) -> None:
+        points = [NEW, *(a_point(f"p{n:03}", age=days(100 + n)) for n in range(due))]
         elsewhere = an_instance("billing", location=THERE)
         others = [a_point("b-new", of=elsewhere), a_point("b-old", of=elsewhere, age=days(99))]
         evidence = Evidence(
@@ -98,9 +99,9 @@ class TestPass:
             sizes.append(len(batch.verdicts))
             results.update({point_key(verdict.point): GONE for verdict in batch.verdicts})
             taken = step(taken.status, plan, [THERE, HERE], results, NOW)
-        assert sizes == [200, 50, 1]
+        assert sizes == batches
         assert taken.status is not None
-        assert (taken.status.phase, taken.status.planned, taken.status.deleted) == ("Done", 251, 251)
+        assert (taken.status.phase, taken.status.planned, taken.status.deleted) == ("Done", due + 1, due + 1)
 
     def test_is_resumed_on_fresh_evidence_after_a_crash_and_keeps_its_start(self) -> None:
         crashed = begun(due_plan())
