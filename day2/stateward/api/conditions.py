@@ -103,7 +103,10 @@ class Reason(StrEnum):
     PLAN_EXPIRED = "PlanExpired", "The RetentionPlan is past its validUntil; what is left of it is not deleted."
     APPLIED = "Applied", "Everything that the RetentionPlan names was deleted and verified to be gone."
     CHANGED_SINCE = "ChangedSince", "Something changed since the plan was made; what it concerns was not deleted."
-    ACCOUNT_BUSY = "AccountBusy", "Another process holds the Lease of the account; nothing is deleted meanwhile."
+    ACCOUNT_BUSY = (
+        "AccountBusy",
+        "Another process holds the Lease of the account, or it cannot be taken; nothing is deleted meanwhile.",
+    )
     CLOCK_SKEW = "ClockSkew", "Our clock and the backend's differ by more than five minutes; nothing is deleted."
     CONFLICT = "Conflict", "An upper bound contradicts what is kept; the message names who disagrees."
     NO_CONFLICT = "NoConflict", "No upper bound contradicts what is kept."
