@@ -16,13 +16,15 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from stateward.api.errors import StewardError
 from stateward.api.models import Backend
 from stateward.cli.exits import CommandError
-from stateward.drivers.base import DriverFactory
+from stateward.drivers.base import Clock, DriverFactory
 from stateward.drivers.registry import driver_factory
 from stateward.standalone.accounts import CheckRegion, read_accounts
 from stateward.standalone.documents import BadInput
 from stateward.standalone.looking import account_of
+from stateward.standalone.object_state import ObjectState
 from stateward.standalone.partition import Group, Shard, groups
 from stateward.standalone.rules import RuleFiles
 from stateward.standalone.state import DirectoryState, State
@@ -49,6 +51,7 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
         state: str | None,
         shard: Shard | None,
         parallel: int,
+        clock: Clock,
         check_region: CheckRegion | None = None,
     ) -> Self:
         """Read and check everything. Raises `CommandError`."""
@@ -62,7 +65,7 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             backends=accounts.backends,
             rules=rules,
-            state=state_at(place) if place else None,
+            state=state_at(place, clock) if place else None,
             groups=tuple(group for group in found if shard is None or shard.takes(group)),
             parallel=parallel,
         )
@@ -92,11 +95,16 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
             yield from pool.map(work, chosen)
 
 
-def state_at(place: str) -> State:
+def state_at(place: str, clock: Clock) -> State:
     """The state at a place. Raises `CommandError` for a kind of place that there is not."""
-    if "://" in place:
-        raise CommandError(f"state {place} cannot be used; give a directory.")
-    return DirectoryState(Path(place))
+    if "://" not in place:
+        return DirectoryState(Path(place))
+    from stateward.drivers.aws_s3 import Bucket
+
+    try:
+        return ObjectState(Bucket.at(place), clock)
+    except StewardError as error:
+        raise CommandError(f"{error}.") from None
 
 
 def run_name() -> str:

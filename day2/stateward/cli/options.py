@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -17,6 +17,7 @@ from stateward.standalone.partition import Shard
 
 if TYPE_CHECKING:
     from stateward.cli.accounts import Files
+    from stateward.drivers.base import Clock
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Option = Callable[[Command], Command]
@@ -70,6 +71,11 @@ def shard_of_job() -> str | None:
     return f"{index}/{count}" if index and count else None
 
 
+def now() -> datetime:
+    """The wall clock of the commands."""
+    return datetime.now(UTC)
+
+
 class Cluster(NamedTuple):
     """Which cluster is meant."""
 
@@ -104,13 +110,13 @@ class Sources(NamedTuple):
             if self.files and name:
                 raise click.UsageError(f"{option} and --config exclude each other.")
 
-    def read(self) -> Files:
+    def read(self, clock: Clock = now) -> Files:
         """The files, read and checked. Raises `CommandError` with everything that is wrong."""
         from stateward.cli.accounts import Files
 
         if self.config is None or self.directory is None:
             raise click.UsageError("--config and --policies belong together.")
-        return Files.read(self.config, self.directory, self.state, self.shard, self.parallel)
+        return Files.read(self.config, self.directory, self.state, self.shard, self.parallel, clock)
 
 
 def takes_sources(command: Command) -> Command:
@@ -146,7 +152,7 @@ _FILES: tuple[Option[Any], ...] = (
     ),
     click.option(
         "--state", metavar="PLACE",
-        help="With --config: where locks, journal and records are kept (default: `state` of the file).",
+        help="With --config: directory or s3://bucket/prefix of locks, journal, records (default: the file's `state`).",
     ),
     click.option(
         "--shard", type=ShardType(), metavar="INDEX/COUNT", default=shard_of_job,

@@ -7,23 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from stateward.cli.exits import CommandError, ExitCode
-from stateward.cli.options import OUTPUT, Cluster, DurationType, Sources, reads_cluster, takes_sources
+from stateward.cli.options import OUTPUT, Cluster, DurationType, Sources, now, reads_cluster, takes_sources
 from stateward.cli.output import Format, write
 
 if TYPE_CHECKING:
     from stateward.cli.apply import ApplyReport
     from stateward.cli.plan_file import PlanReport, PointRow
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @click.command()
@@ -75,16 +71,16 @@ def plan(
     wanted = Filter.of(policies=policies, instances=instances, verdicts=verdicts)
     scope = Scope(accounts=accounts, regions=regions)
     if sources.files:
-        report = plan_files(sources.read(), scope, wanted, _now, recheck, valid_for)
+        report = plan_files(sources.read(), scope, wanted, now, recheck, valid_for)
     else:
         from stateward.cli.connection import KubernetesCluster
         from stateward.drivers.registry import driver_factory
 
         with KubernetesCluster(*sources.cluster) as cluster:
-            report = read(cluster, driver_factory, _now, scope, wanted, recheck, valid_for)
+            report = read(cluster, driver_factory, now, scope, wanted, recheck, valid_for)
     if save is not None:
         write_file(report, save)
-    write(report, Format(form), _now())
+    write(report, Format(form), now())
     return report.exit_code
 
 
@@ -98,7 +94,7 @@ def diff(older: Path, newer: Path, form: str) -> ExitCode:
     from stateward.cli.plan_file import load
 
     report = difference(load(older), load(newer))
-    write(report, Format(form), _now())
+    write(report, Format(form), now())
     return report.exit_code
 
 
@@ -155,7 +151,7 @@ def apply(
         report = _enforce(sources, accounts, yes)
     else:
         saved = load(plan_file)
-        check_age(saved, plan_file, _now())
+        check_age(saved, plan_file, now())
         wanted = Filter.of(policies=policies, instances=instances, verdicts=())
         rows = wanted.rows(saved.applicable, accounts, regions)
         if not rows:
@@ -171,7 +167,7 @@ def apply(
             if done is None:
                 return ExitCode.DONE
             report = done
-    write(report, Format(form), _now())
+    write(report, Format(form), now())
     return report.exit_code
 
 
@@ -183,7 +179,7 @@ def _enforce(sources: Sources, accounts: Sequence[str], yes: bool) -> ApplyRepor
     entries = _counted(sum(len(group) for group in files.in_scope(accounts)), "account")
     _confirm(yes, f"Delete what policies in Enforce mode let go in {entries}? See it with `stateward plan` first.")
     with _progress(None) as watch:
-        return apply_files(files, None, (), accounts, _now, watch)
+        return apply_files(files, None, (), accounts, now, watch)
 
 
 def _carry_out(sources: Sources, saved: PlanReport, rows: Sequence[PointRow], yes: bool, question: str) -> ApplyReport:
@@ -193,7 +189,7 @@ def _carry_out(sources: Sources, saved: PlanReport, rows: Sequence[PointRow], ye
     files.needed_state()
     _confirm(yes, question)
     with _progress(len(rows)) as watch:
-        return apply_files(files, saved, rows, (), _now, watch)
+        return apply_files(files, saved, rows, (), now, watch)
 
 
 def _approve(
@@ -217,10 +213,10 @@ def _approve(
     with KubernetesCluster(*cluster_of) as cluster:
         made = approving.approve(cluster, plans)
         if timeout is not None:
-            until = min(_now() + timeout, saved.valid_until)
+            until = min(now() + timeout, saved.valid_until)
             with _progress(len(rows)) as watch:
-                made = approving.wait(cluster, made, _now, time.sleep, until, watch)
-    return approving.outcome(_now(), saved, rows, made, waited=timeout is not None)
+                made = approving.wait(cluster, made, now, time.sleep, until, watch)
+    return approving.outcome(now(), saved, rows, made, waited=timeout is not None)
 
 
 @click.command()
@@ -241,10 +237,10 @@ def audit(sources: Sources, form: str, accounts: tuple[str, ...], regions: tuple
         raise click.UsageError("name the accounts with --config and the rules with --policies.")
     files = sources.read()
     rules = files.rules.first
-    planner = Planner(rules=rules, state=files.state, factory=files.factory, clock=_now, regions=regions, recheck=False)
+    planner = Planner(rules=rules, state=files.state, factory=files.factory, clock=now, regions=regions, recheck=False)
     shares = list(files.each(files.in_scope(accounts), lambda group: share_of(planner.plan(group))))
-    report = add_up(_now(), shares, rules)
-    write(report, Format(form), _now())
+    report = add_up(now(), shares, rules)
+    write(report, Format(form), now())
     return report.exit_code
 
 

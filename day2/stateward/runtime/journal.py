@@ -100,12 +100,16 @@ class Journal:
         """Create the file, or find that it can be appended to. Raises `JournalUnusable`."""
         self.append(())
 
+    def read(self) -> Reading:
+        """All records, in order. Raises `JournalUnusable`."""
+        return read(self._path)
+
     def append(self, records: Sequence[Record]) -> None:
         """Put the records on disk, in order. Raises `JournalUnusable`; some of them may be there then.
 
         Blocks; may be called from several threads and processes at once.
         """
-        lines = b"".join(_line(record) for record in records)
+        lines = b"".join(encoded(record) for record in records)
         try:
             with _locked(self._path) as file:
                 if lines:
@@ -160,7 +164,8 @@ def fields(record: Record) -> dict[str, Any]:
     return plain
 
 
-def _line(record: Record) -> bytes:
+def encoded(record: Record) -> bytes:
+    """The record as its line."""
     return msgspec.json.encode(msgspec.structs.replace(record, detail=redact_text(record.detail))) + b"\n"
 
 

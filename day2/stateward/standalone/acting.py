@@ -19,7 +19,7 @@ import msgspec
 
 from stateward.api.errors import StewardError
 from stateward.api.evidence import Listing, Location, RestorePoint
-from stateward.drivers.base import Clock, Driver
+from stateward.drivers.base import Clock, Driver, always
 from stateward.policy.fleet import PointKey
 from stateward.policy.plan import Plan, PointIdentity, Verdict, identity_of
 from stateward.runtime.journal import Event, Record
@@ -60,8 +60,12 @@ def carry_out(
     driver: Driver,
     state: AccountState,
     ordered: Collection[PointIdentity] | None = None,
+    going_on: Callable[[], bool] = always,
 ) -> dict[PointKey, Settled]:
-    """One pass over one location; what became of each point that was due. `ordered` limits it to these points."""
+    """One pass over one location; what became of each point that was due.
+
+    `ordered` limits it to these points. Once `going_on` is false (the lock is lost), the rest is deferred.
+    """
     due = plan.deletions(location)
     results = {point_key(verdict.point): NOT_ORDERED for verdict in due if not _is_ordered(verdict, ordered)}
     settled: dict[PointKey, Settled] = {}
@@ -73,7 +77,7 @@ def carry_out(
         if not step.actions:
             break
         for batch in step.actions:
-            now = _batch(run, plan, pass_id, batch, driver, state)
+            now = _batch(run, plan, pass_id, batch, driver, state, going_on)
             settled |= now
             results |= {key: one.result for key, one in now.items()}
             run.done(len(now))
@@ -85,10 +89,18 @@ def _is_ordered(verdict: Verdict, ordered: Collection[PointIdentity] | None) -> 
 
 
 def _batch(
-    run: Run, plan: Plan, pass_id: str, batch: DeleteBatch, driver: Driver, state: AccountState
+    run: Run,
+    plan: Plan,
+    pass_id: str,
+    batch: DeleteBatch,
+    driver: Driver,
+    state: AccountState,
+    going_on: Callable[[], bool],
 ) -> dict[PointKey, Settled]:
     """Never raises for what the backend or the disk does: what cannot be read or written down is not deleted."""
     by_key = {point_key(verdict.point): verdict for verdict in batch.verdicts}
+    if not going_on():
+        return _all(by_key, "the lock of the account was lost; run again")
     try:
         refreshed = driver.refresh(batch.candidates, batch.guards)
         rules = run.rules_now()
@@ -103,7 +115,7 @@ def _batch(
         state.append([_record(run, plan, pass_id, by_key[point_key(point)], Event.INTENT) for point in going])
     except StewardError as error:
         return settled | _all([point_key(point) for point in going], str(error))
-    outcomes = driver.delete(going) if going else ()
+    outcomes = driver.delete(going, going_on) if going else ()
     settled |= {point_key(one.point): Settled(Result(ResultState(one.state.value), one.message)) for one in outcomes}
     # What merely stays in every run is worth a line only where somebody had asked for it.
     told = {key: one for key, one in settled.items() if run.order or not one.kept}

@@ -9,7 +9,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
@@ -105,7 +105,7 @@ class Applier:
             return Applied(items=(), problems=(), refusals=())
         results: dict[PointKey, Item] = {}
         with ExitStack() as locks:
-            known, busy = self._take(group, locks)
+            known, held, busy = self._take(group, locks)
             sights = [
                 look_at(backend, self._factory, self._run.clock)
                 if account_of(backend) in known
@@ -115,7 +115,7 @@ class Applier:
             while True:
                 case = self._judge(sights, known)
                 settled = len(results)
-                results |= self._act(case, ordered)
+                results |= self._act(case, ordered, held)
                 if self._run.clock() - case.plan.at <= MAX_PLAN_AGE or len(results) == settled:
                     break
                 # What the plan was made of has aged while it was carried out: look and decide again for the rest.
@@ -127,19 +127,22 @@ class Applier:
             refusals=tuple(case.plan.refusals.values()),
         )
 
-    def _take(self, group: Group, locks: ExitStack) -> tuple[dict[str, Records], dict[str, str]]:
-        """Lock what can be locked; the records of those accounts, and why the others are left alone."""
+    def _take(
+        self, group: Group, locks: ExitStack
+    ) -> tuple[dict[str, Records], dict[str, Callable[[], bool]], dict[str, str]]:
+        """Lock what can be locked; the records and locks of those accounts, and why the others are left alone."""
         known: dict[str, Records] = {}
+        held: dict[str, Callable[[], bool]] = {}
         busy: dict[str, str] = {}
         owner = Owner(self._run.name, self._run.clock())
         for account in sorted({account_of(backend) for backend in group}):
             state = self._state.of(account)
             try:
-                locks.enter_context(state.lock(owner))
+                held[account] = locks.enter_context(state.lock(owner))
                 known[account] = state.records()
             except StewardError as error:
                 busy[account] = str(error)
-        return known, busy
+        return known, held, busy
 
     def _judge(self, sights: Sequence[Sight], known: dict[str, Records]) -> Case:
         """Remember what was seen, then decide. An account that cannot be remembered is not acted on."""
@@ -163,14 +166,17 @@ class Applier:
         open_ = [record for record in state.open_intents() if record.backend == sight.backend.metadata.name]
         state.append(settle(open_, sight.listings, self._run.name, now))
 
-    def _act(self, case: Case, ordered: frozenset[PointIdentity] | None) -> dict[PointKey, Item]:
+    def _act(
+        self, case: Case, ordered: frozenset[PointIdentity] | None, held: Mapping[str, Callable[[], bool]]
+    ) -> dict[PointKey, Item]:
         """All locations at once: each has a request budget of its own."""
         passes = [(sight, driver, at) for sight in case.sights if (driver := sight.driver) for at in sight.locations]
         if not any(case.plan.deletions(at) for _, _, at in passes):
             return {}
 
         def act(sight: Sight, driver: Driver, at: Location) -> dict[PointKey, Settled]:
-            return carry_out(self._run, case.plan, at, driver, self._state.of(sight.account), ordered)
+            state = self._state.of(sight.account)
+            return carry_out(self._run, case.plan, at, driver, state, ordered, held[sight.account])
 
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="act") as pool:
             found = list(pool.map(lambda one: act(*one), passes))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ import msgspec
 from stateward.api.conditions import Reason
 from stateward.api.errors import Blocked, Terminal
 from stateward.api.models import ServiceInstance
+from stateward.drivers.base import always
 from stateward.runtime.journal import Journal, Record, unsettled
 
 VERSION = 1
@@ -53,8 +54,8 @@ class Records(msgspec.Struct, frozen=True, rename="camel"):
 class AccountState(Protocol):
     """What is remembered of one account. All methods raise `StewardError` for what they cannot read or write."""
 
-    def lock(self, owner: Owner) -> AbstractContextManager[None]:
-        """Hold the account. Raises `Blocked` when another run does."""
+    def lock(self, owner: Owner) -> AbstractContextManager[Callable[[], bool]]:
+        """Hold the account; what is given tells whether it is still held. Raises `Blocked` when another run does."""
         ...
 
     def records(self) -> Records:
@@ -103,7 +104,7 @@ class AccountDirectory:
         self._journal = directory / "journal"
 
     @contextmanager
-    def lock(self, owner: Owner) -> Iterator[None]:
+    def lock(self, owner: Owner) -> Iterator[Callable[[], bool]]:
         """An exclusive lock on a file; the kernel releases it when the process ends, however it ends."""
         path = self._directory / "lock"
         file = self._open(path)
@@ -118,7 +119,7 @@ class AccountDirectory:
                 ) from None
             os.ftruncate(file, 0)
             os.pwrite(file, msgspec.json.encode(owner), 0)
-            yield
+            yield always
             os.ftruncate(file, 0)
         finally:
             os.close(file)
@@ -126,22 +127,12 @@ class AccountDirectory:
     def records(self) -> Records:
         """What was last saved."""
         try:
-            found = msgspec.json.decode(self._records.read_bytes(), type=Records)
+            data = self._records.read_bytes()
         except FileNotFoundError:
             return Records(account=self._account)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise Terminal(
-                f"{self._records} cannot be read ({error}): restore it, or move it away and have deleted databases "
-                "judged by their restore points alone",
-                reason=Reason.MALFORMED_INPUT,
-            ) from None
-        if found.version != VERSION or found.account != self._account:
-            raise Terminal(
-                f"{self._records} is of version {found.version}, account {found.account}; this release reads version "
-                f"{VERSION} of account {self._account}: use the right directory, or the release that wrote it",
-                reason=Reason.MALFORMED_INPUT,
-            )
-        return found
+        except OSError as error:
+            raise _unusable(str(self._records), str(error.strerror)) from None
+        return decoded_records(data, self._account, str(self._records))
 
     def save(self, records: Records) -> None:
         """Replace the file whole."""
@@ -176,6 +167,29 @@ class AccountDirectory:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _unwritable(path, error) from None
+
+
+def decoded_records(data: bytes, account: str, where: str) -> Records:
+    """Records as they were saved. Raises `Terminal` for what is not."""
+    try:
+        found = msgspec.json.decode(data, type=Records)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _unusable(where, str(error)) from None
+    if found.version != VERSION or found.account != account:
+        raise Terminal(
+            f"{where} is of version {found.version}, account {found.account}; this release reads version {VERSION} of "
+            f"account {account}: use the right place, or the release that wrote it",
+            reason=Reason.MALFORMED_INPUT,
+        )
+    return found
+
+
+def _unusable(where: str, why: str) -> Terminal:
+    return Terminal(
+        f"{where} cannot be read ({why}): restore it, or move it away and have deleted databases judged by their "
+        "restore points alone",
+        reason=Reason.MALFORMED_INPUT,
+    )
 
 
 def write_whole(path: Path, data: bytes) -> None:
