@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
+from random import Random
+from typing import Any, NamedTuple
 
 import msgspec
 from hypothesis import strategies as st
@@ -30,9 +31,7 @@ def usually(*odd: Any, plain: Any, times: int) -> st.SearchStrategy[Any]:
     return st.sampled_from([*[plain] * times, *odd, *[plain] * times])
 
 
-AGES = st.sampled_from(
-    [*map(days, [1, 1, 2, 3, 7, 8, 14, 31, 45, 90, 91, 400, 800]), hours(1), hours(5), hours(6), hours(25)]
-)
+AGES = (*map(days, [1, 1, 2, 3, 7, 8, 14, 31, 45, 90, 91, 400, 800]), hours(1), hours(5), hours(6), hours(25))
 TAGS = usually({}, {"team": "b"}, {"tier": "gold"}, {"team": "a", "tier": "gold"}, None, plain={"team": "a"}, times=4)
 LABELS = st.sampled_from([{}, {"app": "a"}, {"app": "b"}, {"app": "a", "tier": "b"}])
 ENVIRONMENTS = st.sampled_from(["dev", "production", "production"])
@@ -54,19 +53,45 @@ ODDITIES: Mapping[str, Mapping[str, Any]] = {
     "tagged": {"tags": {"team": "a"}},
     "tagged otherwise": {"tags": {"tier": "gold"}},
 }
-ODD = usually(*ODDITIES, *["attributes unread"] * 8, plain="", times=30)
-KINDS = usually(PointKind.AUTOMATED, PointKind.AWS_BACKUP, plain=PointKind.MANUAL, times=6)
-VERIFIED = usually(NOW - days(1), plain=None, times=3)
 
 
-@st.composite
-def points_of(draw: st.DrawFn, live: Instance, index: int, gone_for: timedelta = timedelta(0)) -> RestorePoint:
+class Shape(NamedTuple):
+    """What is particular about one restore point."""
+
+    age: timedelta
+    kind: PointKind = PointKind.MANUAL
+    proved: bool = False
+    odd: str = ""
+
+
+def shapes(number: int) -> list[Shape]:
+    """Shapes of restore points, the plain ones first. One draw for each point, for draws are what takes time."""
+    random = Random(number)
+    found = [
+        Shape(
+            age=random.choice(AGES),
+            kind=random.choice([PointKind.MANUAL] * 10 + [PointKind.AUTOMATED, PointKind.AWS_BACKUP]),
+            proved=random.random() < 0.15,
+            odd=random.choice([""] * 40 + [*ODDITIES] + ["attributes unread"] * 6),
+        )
+        for _ in range(number)
+    ]
+    return [*map(Shape, AGES), *sorted(found, key=lambda one: (one.odd, one.kind is not PointKind.MANUAL, one.proved))]
+
+
+SHAPES = st.sampled_from(shapes(600))
+
+
+def point_of(live: Instance, index: int, shape: Shape, gone_for: timedelta = timedelta(0)) -> RestorePoint:
     """A restore point of a database: mostly a plain manual snapshot, taken while it lived."""
     point = a_point(
-        f"{live.identifier}-{index}", of=live, age=gone_for + draw(AGES), kind=draw(KINDS), verified_at=draw(VERIFIED)
+        f"{live.identifier}-{index}",
+        of=live,
+        age=gone_for + shape.age,
+        kind=shape.kind,
+        verified_at=NOW - days(1) if shape.proved else None,
     )
-    odd = ODDITIES.get(draw(ODD), {})
-    point = msgspec.structs.replace(point, **odd)
+    point = msgspec.structs.replace(point, **ODDITIES.get(shape.odd, {}))
     return msgspec.structs.replace(point, arn=arn_of(point))
 
 
@@ -106,7 +131,7 @@ def databases(draw: st.DrawFn, location: Location, number: int, elsewhere: tuple
     }
     gone_for = timedelta(0)
     if fate in _ORPHANS or fate == "is gone":
-        gone_for = draw(AGES)
+        gone_for = draw(st.sampled_from(AGES))
         fields["gone_since"] = NOW - gone_for
         fields["last_tags"] = tags
     if fate in _ORPHANS:
@@ -123,7 +148,8 @@ def databases(draw: st.DrawFn, location: Location, number: int, elsewhere: tuple
         shown.append(an_instance(live.identifier, resource_id=f"{live.resource_id}-OTHER", location=location, tags={}))
     elif fate not in (*_ORPHANS, "is gone", "went unnoticed", "nobody knew"):
         shown.append(live)
-    points = [draw(points_of(live, index, gone_for)) for index in range(draw(st.integers(2, 8)))]
+    drawn = draw(st.lists(SHAPES, min_size=2, max_size=8))
+    points = [point_of(live, index, shape, gone_for) for index, shape in enumerate(drawn)]
     copies = [
         a_copy(point, place, name=f"copy-{location.backend}-{location.region}-{point.name}", shared=False)
         for place in elsewhere

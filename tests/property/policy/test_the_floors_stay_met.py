@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+import msgspec
 from hypothesis import given
+from hypothesis import strategies as st
 
 from stateward.api.evidence import PointKind, RestorePoint
-from stateward.api.models import BackupPolicy
-from stateward.policy.fleet import CLOCK_SKEW
+from stateward.api.models import BackupPolicy, Floor
+from stateward.policy.fleet import CLOCK_SKEW, Evidence
 from stateward.policy.plan import Verdict, guard_key
+from tests.builders import NOW, a_listing, a_point, a_policy, a_service_instance, an_instance, days
 from tests.property.budget import examples
-from tests.property.policy.rules import World, names, worlds
+from tests.property.policy.fleets import PROD
+from tests.property.policy.rules import LAX, World, names, worlds
+
+replace = msgspec.structs.replace
 
 
 def counts(point: RestorePoint, now: datetime) -> bool:
@@ -103,3 +109,25 @@ def test_the_second_look_is_told_which_points_the_floors_count_on(world: World) 
             assert len(guarding) >= min(restorable, len(covered))
             proved = [other for other in covered if proves(other.point)]
             assert sum(proves(other.point) for other in guarding) >= min(verified, len(proved))
+
+
+GONE = an_instance("orders", location=PROD)
+
+
+@examples(60)
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(PointKind)), min_size=1, max_size=8),
+    st.integers(1, 3),
+)
+def test_what_is_left_of_a_deleted_database_does_not_age_out(shown: list[tuple[int, PointKind]], floor: int) -> None:
+    points = [a_point(f"p{index}", of=GONE, age=days(60 + age), kind=kind) for index, (age, kind) in enumerate(shown)]
+    record = a_service_instance(GONE, gone_since=NOW - days(50), last_tags={"team": "a"})
+    policy = a_policy(retention=replace(LAX, floor=Floor(restorable=floor)))
+    evidence = Evidence(listings=(a_listing([], points, location=PROD),), instances=(record,))
+    plan = World(evidence=evidence, policies=(policy,)).plan()
+    manual = sorted(point.taken_at for point in points if point.kind is PointKind.MANUAL and point.taken_at)
+    left = sorted(
+        taken(verdict) for verdict in plan.verdicts if verdict.point.kind is PointKind.MANUAL and not verdict.deletable
+    )
+    assert left[-floor:] == manual[-floor:]
+    assert len(left) >= min(floor, len(manual))
