@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -232,16 +232,35 @@ def divergence_page(codes: list[tuple[str, str]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def metrics_page(source: str) -> str:
-    """Every metric that the controller defines, read from the calls that define them."""
-    lines = [MARK, "", "# Metrics of the controller", "", "| Name | Kind | Labels | Meaning |", "|---|---|---|---|"]
+def metrics_page(source: str, fleet: list[tuple[str, str, tuple[str, ...]]]) -> str:
+    """Every metric of the controller: of the fleet, and of the process, read from the calls that define them."""
+    lines = [
+        MARK,
+        "",
+        "# Metrics of the controller",
+        "",
+        "What they are for, how many series there are and which alerts rest on them is in [Alerts](../alerts.md).",
+        "",
+        "## The fleet",
+        "",
+        "Computed at every scrape by the replica that leads; the others show none of them.",
+        "",
+        "| Name | Kind | Labels | Meaning |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| `{name}` | gauge | {_labels(labels)} | {cell(text)} |" for name, text, labels in fleet]
+    lines += ["", "## The process", "", "| Name | Kind | Labels | Meaning |", "|---|---|---|---|"]
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(func=ast.Name(kind), args=[ast.Constant(str(name)), ast.Constant(str(text)), *more]):
-                labels = ", ".join(f"`{label}`" for argument in more for label in ast.literal_eval(argument))
+                labels = [label for argument in more for label in ast.literal_eval(argument)]
                 shown = f"{name}_total" if kind == "Counter" else name
-                lines.append(f"| `{shown}` | {kind.lower()} | {labels} | {cell(text)} |")
+                lines.append(f"| `{shown}` | {kind.lower()} | {_labels(labels)} | {cell(text)} |")
     return "\n".join([*lines, ""])
+
+
+def _labels(labels: Iterable[str]) -> str:
+    return ", ".join(f"`{label}`" for label in labels)
 
 
 def command_section(path: str, command: click.Command) -> list[str]:
@@ -283,6 +302,7 @@ def render(root: Path = ROOT) -> dict[str, str]:
     from stateward.api.conditions import Reason
     from stateward.cli.exits import ExitCode
     from stateward.cli.main import stateward
+    from stateward.controllers.fleet_metrics import FAMILIES
     from stateward.policy import divergence
     from stateward.policy.plan import Code
 
@@ -300,7 +320,8 @@ def render(root: Path = ROOT) -> dict[str, str]:
     verdicts = members((root / "day2" / "stateward" / "policy" / "plan.py").read_text(), "Outcome")
     pages["verdicts.md"] = codes_page(verdicts, [(code.value, code.description) for code in Code])
     pages["divergence.md"] = divergence_page([(code.value, code.description) for code in divergence.Code])
-    pages["metrics.md"] = metrics_page((root / "day2" / "stateward" / "runtime" / "metrics.py").read_text())
+    fleet = [(family.name, family.text, family.labels) for family in FAMILIES]
+    pages["metrics.md"] = metrics_page((root / "day2" / "stateward" / "runtime" / "metrics.py").read_text(), fleet)
     pages["cli.md"] = cli_page(stateward, {code.value: code.meaning for code in ExitCode})
     pages["README.md"] = index_page(pages)
     return {name: text.rstrip() + "\n" for name, text in pages.items()}

@@ -293,12 +293,11 @@ def _says(code: Code, message: str, asked: str, actual: str) -> Divergence:
 
 def _maybe(case: Case) -> tuple[RestorePoint, ...]:
     """Points that may be restorable, or will be."""
+    unsettled = [point for point in case.points if not point.settled and not point.foreign]
+    if not unsettled:
+        return ()
     sure = {(point.name, point.kind, point.resource_kind) for point in case.restorable}
-    return tuple(
-        point
-        for point in case.points
-        if not point.settled and not point.foreign and (point.name, point.kind, point.resource_kind) not in sure
-    )
+    return tuple(point for point in unsettled if (point.name, point.kind, point.resource_kind) not in sure)
 
 
 def _sure_times(case: Case) -> tuple[datetime, ...]:
