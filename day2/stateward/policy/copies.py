@@ -111,6 +111,10 @@ def plan_copies(
     `plan` is the decision over the same `listings`; `receivers` are *all* Backends by name, seen or not.
     """
     listings = tuple(listings)
+    ruling = sorted((policy for policy in policies if policy.spec.copies), key=lambda policy: policy.metadata.name)
+    loans = loans_of(point for listing in listings for point in listing.points if not point.foreign)
+    if not ruling and not loans:
+        return CopyPlan()
     seen = {
         listing.location: listing.taken_at
         for listing in listings
@@ -118,10 +122,8 @@ def plan_copies(
     }
     known = {at for receiver in receivers.values() for at in receiver.locations} | {one.location for one in listings}
     copies = _Copies(listings)
-    survey = _Survey(plan, copies, receivers, frozenset(seen), now)
-    ruling = sorted((policy for policy in policies if policy.spec.copies), key=lambda policy: policy.metadata.name)
+    survey = _Survey(plan, {policy.metadata.name for policy in ruling}, copies, receivers, frozenset(seen), now)
     reports = {policy.metadata.name: survey.add(policy) for policy in ruling}
-    loans = loans_of(point for listing in listings for point in listing.points if not point.foreign)
     lent = {(loan.point.arn, loan.account) for loan in loans}
     return CopyPlan(
         missing=tuple(sorted(survey.missing.values(), key=lambda wanted: _order(wanted, lent))),
@@ -197,6 +199,7 @@ class _Survey:
     def __init__(
         self,
         plan: Plan,
+        ruling: set[str],
         copies: _Copies,
         receivers: Mapping[str, Receiver],
         seen: frozenset[Location],
@@ -213,7 +216,7 @@ class _Survey:
             point = verdict.point
             if point.kind is not PointKind.MANUAL or point.foreign:
                 continue
-            for policy in verdict.policies:
+            for policy in ruling.intersection(verdict.policies):
                 if point.copy_of:
                     self._matching.setdefault(policy, []).append(point)
                 elif point.restorable and point.taken_at is not None and verdict.outcome is not Outcome.EXPIRE:

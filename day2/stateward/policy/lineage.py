@@ -87,7 +87,8 @@ def loans_of(points: Iterable[RestorePoint]) -> list[Loan]:
     return [
         Loan(point=point, account=key.removeprefix(TAG_LENT_TO), since=_moment(value))
         for point in points
-        for key, value in (point.tags or {}).items()
+        if point.tags
+        for key, value in point.tags.items()
         if key.startswith(TAG_LENT_TO) and key != TAG_LENT_TO + point.location.account
     ]
 
