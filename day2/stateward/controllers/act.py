@@ -22,6 +22,7 @@ from stateward.controllers.inventory import Inventory
 from stateward.controllers.kinds import RETENTION_PLANS, Stores
 from stateward.controllers.retention import Judgement
 from stateward.controllers.retentionplan import ApprovedPoints, RetentionPlanReconciler
+from stateward.controllers.unfinished import UnfinishedReconciler
 from stateward.drivers.base import Clock
 from stateward.runtime.client import Client
 from stateward.runtime.events import EventRecorder
@@ -93,6 +94,11 @@ class Act:
             now=means.now,
             going_on=means.going_on,
             deleted=deleted,
+        )
+        self.unfinished = (
+            UnfinishedReconciler(journal=means.journal, inventory=inventory, identity=means.identity, now=means.now)
+            if means.journal is not None
+            else None
         )
         self.retention_plans = RetentionPlanReconciler(
             stores=stores,

@@ -208,6 +208,7 @@ class _Wiring:
         )
         self._enforcement = self._controller("enforcement", act.enforcement.reconcile)
         self._retention_plan = self._controller("retentionplan", act.retention_plans.reconcile)
+        self._journal = self._controller("journal", act.unfinished.reconcile, workers=1) if act.unfinished else None
         act.approved.listeners.append(self._retention_plans)
         copies = CopiesReconciler(
             stores=stores,
@@ -317,6 +318,8 @@ class _Wiring:
     # What follows from what.
 
     def _seen(self, view: View) -> None:
+        if self._journal is not None:
+            self._journal.enqueue(view.location)
         self._backend_status.enqueue(Key("", view.location.backend))
         self._discovery.enqueue(view.location)
         self._history.enqueue(view.location)

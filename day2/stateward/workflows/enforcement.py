@@ -96,7 +96,7 @@ def enforcing(
     if busy:
         return conditions.FALSE, Reason.ACCOUNT_BUSY, f"restore points are due, but nothing is deleted: {busy}"
     if status and status.phase == DELETING:
-        return conditions.TRUE, Reason.DELETING, f"{status.planned} restore points are being deleted"
+        return conditions.TRUE, Reason.DELETING, f"{_points(status.planned)} being deleted"
     if refused:
         how = f". To approve it, {HOW_TO_APPROVE}" if waiting else ""
         return conditions.FALSE, Reason.BLAST_RADIUS, f"{refused[0].message}{how}"
@@ -105,17 +105,21 @@ def enforcing(
         names = ", ".join(at.region or at.backend for at in unread)
         return conditions.FALSE, Reason.INCOMPLETE, f"nothing is deleted in {names}: it could not be listed completely"
     if status and status.phase == DONE and status.deleted and status.id == plan.pass_id(locations):
-        return conditions.TRUE, Reason.DELETED, f"{status.deleted} restore points were deleted and are gone"
+        return conditions.TRUE, Reason.DELETED, f"{_points(status.deleted)} deleted and verified to be gone"
     if any(plan.due(location) for location in locations):
         if status and status.phase == PARTIAL:
             return conditions.FALSE, Reason.PARTIAL, status.message
         return conditions.TRUE, Reason.DELETING, "restore points are due; a pass begins"
     if waiting:
-        message = f"{waiting} restore points are let go and wait for approval: {HOW_TO_APPROVE}"
+        message = f"{_points(waiting)} let go and waiting for approval: {HOW_TO_APPROVE}"
         return conditions.FALSE, Reason.AWAITING_APPROVAL, message
     if any(plan.locations[location].counts.expire for location in locations):
         return conditions.FALSE, Reason.AUDIT, "restore points are let go, but by a policy in Audit mode"
     return conditions.TRUE, Reason.NOTHING_DUE, "no restore point is let go by every matching policy"
+
+
+def _points(number: int) -> str:
+    return f"{number} restore point{'' if number == 1 else 's'}"
 
 
 def _unread(plan: Plan, locations: Sequence[Location]) -> list[Location]:

@@ -164,6 +164,8 @@ def test_killed_in_the_middle_of_an_approved_pass_it_ends_as_approved(scene: Sce
     status = ended(scene, "spring", "Done")
     assert scene.aws.snapshots(scene.account) == names(1, 20)
     assert {state for state, _ in results(status).values()} == {"Deleted"}
+    told = {line["restore_point"] for line in scene.journal(journal) if line.get("outcome") == "Deleted"}
+    assert told == names(*old), "the journal knows what became of each, also of those the first one took into its grave"
 
 
 def test_two_controllers_without_an_election_never_act_at_once(scene: Scene) -> None:
