@@ -5,10 +5,10 @@ switched off; each by comparing what is asked for now with the spec of the manag
 for last.
 
 Invariants:
-- nothing waits before the controller has seen the database (`status.initialized` of its ServiceInstance). Then a risky
-  change always waits until the controller names it in `status.backedUpChange`, whether a policy asks for a backup or
-  not: only the controller can know, and an answer that was true a moment ago may not be true now. When no controller
-  runs the change waits, and the claim says so and how to go on;
+- nothing waits before the database exists, or where no controller has ever written the status of its ServiceInstance.
+  Otherwise a risky change always waits until the controller names it in `status.backedUpChange`, whether a policy asks
+  for a backup or not: only the controller can know, and an answer that was true a moment ago may not be true now. When
+  no controller runs any more the change waits, and the claim says so and how to go on;
 - one annotation on the claim lets one change go on without a backup. It names the digest of that change, so that it
   cannot be left behind and let the next one pass;
 - while a change waits, nothing that policies select on changes: environment, labels, tags and deletion policy stay as
@@ -49,7 +49,8 @@ class Change(NamedTuple):
 def asked(composite: Struct, claim: Claim, agreement: Agreement, past: Past) -> Change | None:
     """The risky change between what was asked for last and what is agreed now, or ``None``."""
     status = structs.child(past.instance, "status")
-    if not agreement.instance_class or structs.boolean(status, "initialized") is not True:
+    cared_for = next(structs.objects(status, "conditions"), None) is not None
+    if not agreement.instance_class or not past.initialized or not cared_for:
         return None
     old, lines = _differences(agreement, past)
     if not lines:

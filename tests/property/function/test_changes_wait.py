@@ -40,12 +40,13 @@ def risk(before: dict[str, Any], after: dict[str, Any]) -> bool:
 @settings(max_examples=80, deadline=None)
 @given(EDITS, EDITS, CLASSES, CLASSES, st.sampled_from(["", "right", "wrong"]), st.booleans())
 def test_a_risky_change_is_rendered_only_once_it_was_answered_for(
-    first: dict[str, Any], second: dict[str, Any], old: str, new: str, answer: str, initialized: bool
+    first: dict[str, Any], second: dict[str, Any], old: str, new: str, answer: str, cared_for: bool
 ) -> None:
     first = first | {"version": "16"}
     request = Request().claim(**first).plan(plan(old))
     seen = managed(arn="arn", resourceId="db-ABC")
-    care: dict[str, Any] = {"status": {"initialized": initialized}}
+    said = [{"type": "Observed", "status": "True", "reason": "Found"}]
+    care: dict[str, Any] = {"status": {"conditions": said if cared_for else []}}
     before = request.again(request.answer(), instance=seen, service_instance=care).answer()
     request.again(before, instance=seen, service_instance=care).plan(plan(new))
     second = second | {"storageGB": max(first["storageGB"], second["storageGB"])}
@@ -54,7 +55,7 @@ def test_a_risky_change_is_rendered_only_once_it_was_answered_for(
         observed["spec"][field] = value
     asked = request.answer()
     change = asked.resources["service-instance"]["spec"].get("pendingChange")
-    if not initialized:
+    if not cared_for:
         assert change is None
     elif change is None:
         assert not risk(database(before), database(asked))
@@ -65,7 +66,7 @@ def test_a_risky_change_is_rendered_only_once_it_was_answered_for(
                 asked.resources["service-instance"]["spec"][field]
                 == (before.resources["service-instance"]["spec"][field])
             )
-        care = {"status": {"initialized": True, "backedUpChange": {"right": change["id"], "wrong": "no"}.get(answer)}}
+        care = {"status": {"conditions": said, "backedUpChange": {"right": change["id"], "wrong": "no"}.get(answer)}}
         response = request.again(asked, instance=seen, service_instance=care).answer()
         assert risk(database(before), database(response)) == (answer == "right")
         assert response.resources["service-instance"]["spec"]["pendingChange"]["id"] == change["id"]

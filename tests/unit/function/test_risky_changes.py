@@ -9,7 +9,9 @@ import pytest
 from tests.unit.function.requests import AWS_PLAN, SHARED_PLAN, Request, Response, managed
 
 SEEN = managed(arn="arn", address="x.rds", port=5432, engineVersionActual="16.4", resourceId="db-ABC")
-CARED: dict[str, Any] = {"status": {"initialized": True, "resourceID": "db-ABC"}}
+LOOKING = {"type": "Observed", "status": "Unknown", "reason": "Waiting", "message": "not listed yet"}
+FOUND = {"type": "Observed", "status": "True", "reason": "Found", "message": "Seen"}
+CARED: dict[str, Any] = {"status": {"initialized": True, "resourceID": "db-ABC", "conditions": [FOUND]}}
 BIGGER = {**AWS_PLAN, "aws": {**AWS_PLAN["aws"], "instanceClass": "db.m6g.large"}}
 SKIP = "stateward.dev/change-without-backup"
 
@@ -33,7 +35,9 @@ def edited(request: Request, **spec: Any) -> Request:
 def answered(request: Request, response: Response, **status: Any) -> Request:
     """The controller writes the ServiceInstance that the function asked for."""
     pending = response.resources["service-instance"]["spec"]["pendingChange"]["id"]
+    said = [FOUND, *status.pop("conditions", [])]
     status = {"initialized": True, "resourceID": "db-ABC", "pendingChange": {"id": pending}, **status}
+    status["conditions"] = said
     return request.again(response, instance=SEEN, service_instance={"status": status})
 
 
@@ -116,9 +120,22 @@ def test_what_is_not_risky_does_not_wait() -> None:
     assert not [condition for condition in calm.message.conditions if condition.type == "ChangeAllowed"]
 
 
-@pytest.mark.parametrize("care", [{}, {"status": {"initialized": False}}])
-def test_nothing_waits_where_no_controller_has_looked_yet(care: dict[str, Any]) -> None:
+@pytest.mark.parametrize("care", [{}, {"status": {}}, {"status": {"conditions": []}}])
+def test_nothing_waits_where_no_controller_has_ever_run(care: dict[str, Any]) -> None:
     response = edited(established(care), version="17").answer()
+    assert database(response)["engineVersion"] == "17"
+    assert "pendingChange" not in instance(response)
+
+
+def test_a_database_that_the_controller_has_not_found_yet_waits_already() -> None:
+    response = edited(established({"status": {"conditions": [LOOKING]}}), version="17").answer()
+    assert database(response)["engineVersion"] == "16"
+
+
+def test_a_database_that_was_never_made_has_nothing_to_lose() -> None:
+    request = Request().claim(version="16").plan(AWS_PLAN)
+    request.again(request.answer(), service_instance={"status": {"conditions": [LOOKING]}})
+    response = edited(request, version="17").answer()
     assert database(response)["engineVersion"] == "17"
     assert "pendingChange" not in instance(response)
 
