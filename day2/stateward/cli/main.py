@@ -17,7 +17,7 @@ from stateward.cli.importing import importing
 from stateward.cli.options import reads_cluster
 from stateward.cli.output import Format, write
 from stateward.cli.retention import apply, audit, diff, plan
-from stateward.cli.watching import divergence, fleet
+from stateward.cli.watching import divergence, fleet, orphans
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -69,7 +69,7 @@ def explain(kubeconfig: str | None, context: str | None, form: str, instance: st
     return report.exit_code
 
 
-for command in (plan, diff, apply, audit, importing, fleet, divergence):
+for command in (plan, diff, apply, audit, importing, fleet, divergence, orphans):
     stateward.add_command(command)
 
 

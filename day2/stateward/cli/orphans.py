@@ -7,18 +7,19 @@ could not be listed completely shows no orphans, for what was not seen there nee
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
-from stateward.api.evidence import PointKind
+from stateward.api.evidence import Location, PointKind
 from stateward.api.models import ServiceInstance
+from stateward.cli.estate import Estate, Judged
 from stateward.cli.exits import ExitCode
 from stateward.cli.output import Section, age, listed
-from stateward.policy.fleet import Evidence
-from stateward.policy.plan import Plan, Verdict, source_of
+from stateward.policy.plan import Outcome, Verdict, source_of
 from stateward.policy.subject import resource_id_of
+from stateward.standalone.looking import Problem
 
 NO_RECORD = "none"
 LIVE_RECORD = "Live"
@@ -55,7 +56,7 @@ class OrphanReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     at: datetime
     orphans: tuple[OrphanRow, ...]
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -71,31 +72,34 @@ class OrphanReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             [
                 (row.account, row.region, row.identifier, row.resource_id, age(row.gone_since, now), row.evidence,
                  row.environment, str(row.restore_points), str(row.size_gb), age(row.newest, now),
-                 str(row.verdicts.get("Expire", 0)), listed(row.policies), row.why)
+                 str(row.verdicts.get(Outcome.EXPIRE.value, 0)), listed(row.policies), row.why)
                 for row in self.orphans
             ],
             "none",
         )  # fmt: skip
         if self.problems:
-            yield Section("Not read completely", ("",), [(problem,) for problem in self.problems])
+            yield Section("Not read completely", ("",), [(str(problem),) for problem in self.problems])
 
 
-def orphans(plan: Plan, evidence: Evidence, problems: Iterable[str]) -> OrphanReport:
-    """Group the verdicts on what is left of databases that are gone; copies from elsewhere are no database of their own."""
-    live = {(one.location, one.resource_id) for listing in evidence.listings for one in listing.instances}
-    complete = {location for location, summary in plan.locations.items() if summary.complete}
-    known = {(one.spec.backend_ref.name, resource_id_of(one)): one for one in evidence.instances}
-    left: dict[tuple[str, str], list[Verdict]] = {}
-    for verdict in plan.verdicts:
+def orphans(estate: Estate) -> OrphanReport:
+    """Group the verdicts on what is left of databases that are gone; copies from elsewhere are none of their own."""
+    rows = [row for judged in estate.judged for row in _rows(judged)]
+    rows.sort(key=lambda row: (-row.size_gb, row.account, row.region, row.resource_id))
+    return OrphanReport(at=estate.at, orphans=tuple(rows), problems=estate.problems)
+
+
+def _rows(judged: Judged) -> Iterator[OrphanRow]:
+    live = {(one.location, one.resource_id) for listing in judged.listings for one in listing.instances}
+    complete = {location for location, summary in judged.plan.locations.items() if summary.complete}
+    known = {(one.spec.backend_ref.name, resource_id_of(one)): one for one in judged.services}
+    left: dict[tuple[Location, str], list[Verdict]] = {}
+    for verdict in judged.plan.verdicts:
         point = verdict.point
         own = point.kind is PointKind.MANUAL and not point.foreign and source_of(point) is None
         if own and point.resource_id and point.location in complete and (point.location, point.resource_id) not in live:
-            left.setdefault((f"{point.location}", point.resource_id), []).append(verdict)
-    rows = [
-        _row(found, known.get((found[0].point.location.backend, found[0].point.resource_id))) for found in left.values()
-    ]
-    rows.sort(key=lambda row: (-row.size_gb, row.account, row.region, row.resource_id))
-    return OrphanReport(at=plan.at, orphans=tuple(rows), problems=tuple(problems))
+            left.setdefault((point.location, point.resource_id), []).append(verdict)
+    for (location, resource_id), verdicts in left.items():
+        yield _row(verdicts, known.get((location.backend, resource_id)))
 
 
 def _row(verdicts: Sequence[Verdict], service: ServiceInstance | None) -> OrphanRow:
@@ -104,7 +108,7 @@ def _row(verdicts: Sequence[Verdict], service: ServiceInstance | None) -> Orphan
     kept = Counter(
         f"{reason.message}{f' ({reason.source})' if reason.source else ''}"
         for verdict in verdicts
-        if verdict.outcome.value != "Expire"
+        if verdict.outcome is not Outcome.EXPIRE
         for reason in verdict.reasons[:1]
     )
     return OrphanRow(

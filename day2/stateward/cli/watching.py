@@ -1,5 +1,5 @@
-"""The commands that look at the fleet as a whole: `fleet` and `divergence`. Options only; what they do is in their own
-modules, imported when a command is chosen."""
+"""The commands that look at the fleet as a whole: `fleet`, `divergence` and `orphans`. Options only; what they do is in
+their own modules, imported when a command is chosen."""
 
 from __future__ import annotations
 
@@ -87,6 +87,24 @@ def divergence(
     codes_of([*codes, *(code for code in fail_on if code != ANY)])  # a slip is told before anything is looked at
     choice = Choice(**chosen)
     report = compare(_look(sources, choice), choice, codes, fail_on)
+    write(report, Format(form), _now())
+    return report.exit_code
+
+
+@click.command()
+@reads_cluster
+@takes_sources
+@click.option("--region", "regions", metavar="NAME", multiple=True, help="Look at this region only.")
+@click.option("--account", "accounts", metavar="NUMBER", multiple=True, help="Look at this account only.")
+def orphans(sources: Sources, form: str, accounts: tuple[str, ...], regions: tuple[str, ...]) -> ExitCode:
+    """Show databases that are gone while snapshots of them are left, what is known of them, and what becomes of those.
+
+    Lists the backends now and decides as the controller does.
+    """
+    from stateward.cli.estate import Choice
+    from stateward.cli.orphans import orphans as gather
+
+    report = gather(_look(sources, Choice(accounts=accounts, regions=regions)))
     write(report, Format(form), _now())
     return report.exit_code
 
