@@ -101,6 +101,8 @@ FATES = usually(
     "is claimed twice", "is being deleted",
     plain="lives", times=5,
 )  # fmt: skip
+GONE = usually("orphan, reviewed", "orphan, from its record", "orphan, from its points", plain="is gone", times=2)
+"""Fates of databases that are gone, and of which something is known."""
 _ORPHANS = {
     "orphan, reviewed": "Reviewed",
     "orphan, from its record": "Record",
@@ -117,9 +119,15 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @st.composite
-def databases(draw: st.DrawFn, location: Location, number: int, elsewhere: tuple[Location, ...]) -> Part:
+def databases(
+    draw: st.DrawFn,
+    location: Location,
+    number: int,
+    elsewhere: tuple[Location, ...],
+    fates: st.SearchStrategy[str] = FATES,
+) -> Part:
     """One database of any fate, its records, its points, and copies of them at other places."""
-    fate, tags = draw(FATES), draw(TAGS)
+    fate, tags = draw(fates), draw(TAGS)
     live = an_instance(
         f"db{number}", resource_id=f"db-{location.backend}-{location.region}-{number}".upper(), location=location,
         tags=tags,
@@ -136,6 +144,7 @@ def databases(draw: st.DrawFn, location: Location, number: int, elsewhere: tuple
         fields["last_tags"] = tags
     if fate in _ORPHANS:
         fields["orphan"] = Orphan(evidence=_ORPHANS[fate])
+        fields["tags"] = tags or {}
     if fate == "is being deleted":
         fields["deleting"] = NOW - hours(1)
     owners = [] if fate in ("nobody knew", "is not enrolled") else [a_service_instance(live, **fields)]
@@ -172,11 +181,11 @@ TROUBLE = usually(*TROUBLES, plain="", times=20)
 
 
 @st.composite
-def evidences(draw: st.DrawFn) -> Evidence:
+def evidences(draw: st.DrawFn, fates: st.SearchStrategy[str] = FATES) -> Evidence:
     """Everything that is known of one to three places."""
     places = draw(st.lists(st.sampled_from(LOCATIONS), min_size=1, max_size=3, unique=True))
     parts = [
-        draw(databases(place, number, tuple(other for other in places if other != place)[:1]))
+        draw(databases(place, number, tuple(other for other in places if other != place)[:1], fates))
         for place in places
         for number in range(draw(st.integers(1, 2)))
     ]

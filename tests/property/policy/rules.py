@@ -32,7 +32,7 @@ from stateward.policy.plan import Approval, Plan, PointIdentity, Verdict, identi
 from stateward.policy.retention import decide
 from stateward.policy.rules import Unreadable
 from tests.builders import NOW, a_hold, a_policy, days
-from tests.property.policy.fleets import LOCATIONS, evidences, usually
+from tests.property.policy.fleets import GONE, LOCATIONS, evidences, usually
 
 Name = tuple[Location, str]
 """What tells the points of a random fleet apart."""
@@ -289,6 +289,32 @@ def worlds(draw: st.DrawFn, *, approved: bool = False) -> World:
     )
 
 
+TAG_SELECTORS = st.sampled_from(
+    [
+        Selector(match_tags={"team": "a"}),
+        Selector(exclude_tags={"tier": ""}),
+        Selector(match_tags={"team": "a"}, exclude_tags={"tier": "gold"}),
+        Selector(expression="!has(instance.tags.tier)"),
+        Selector(match_tags={"tier": "gold"}),
+        Selector(environments=("production",)),
+    ]
+)
+
+
+@st.composite
+def left_behind(draw: st.DrawFn) -> World:
+    """A world of databases that are gone, under one or two policies that look at what they were."""
+    rules = [
+        a_policy(
+            f"p{number}",
+            retention=draw(st.one_of(st.just(LAX), st.just(LAX), retentions())),
+            selector=draw(TAG_SELECTORS),
+        )
+        for number in range(draw(st.integers(1, 2)))
+    ]
+    return World(evidence=draw(evidences(GONE)), policies=tuple(rules), holds=draw(MAYBE_HELD))
+
+
 def with_retention(policy: BackupPolicy, retention: Retention | None) -> BackupPolicy:
     replace = msgspec.structs.replace
     return replace(policy, spec=replace(policy.spec, retention=retention))
@@ -315,9 +341,3 @@ def due(plan: Plan) -> set[Name]:
 def deletions(plan: Plan) -> set[Name]:
     """Points that the passes delete."""
     return named(verdict for location in plan.locations for verdict in plan.deletions(location))
-
-
-__all__ = [
-    "HOLDS", "LAX", "Name", "World", "approvals", "deletions", "due", "going_first", "let_go", "named", "names",
-    "points_in", "policies", "retentions", "rule_sets", "with_retention", "worlds",
-]  # fmt: skip

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from stateward.policy.plan import Code
 from tests.property.budget import examples
 from tests.property.policy.failures import OF_LISTINGS, failures, replace
-from tests.property.policy.rules import World, deletions, due, going_first, let_go, worlds
+from tests.property.policy.rules import World, deletions, due, going_first, left_behind, let_go, worlds
 
 
 @examples(100)
-@given(worlds(approved=True), st.data())
+@given(st.one_of(worlds(approved=True), left_behind()), st.data())
 def test_each_read_that_fails(world: World, data: st.DataObject) -> None:
     before, target = world.plan(), data.draw(st.sampled_from(going_first(world)))
     for failure in failures(world.evidence, target):

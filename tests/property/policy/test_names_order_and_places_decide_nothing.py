@@ -16,7 +16,7 @@ from stateward.policy.plan import Outcome, Plan, source_of
 from tests.builders import arn_of
 from tests.property.budget import examples
 from tests.property.policy.fleets import LOCATIONS, evidences, with_listings
-from tests.property.policy.rules import World, deletions, due, worlds
+from tests.property.policy.rules import World, deletions, due, left_behind, worlds
 
 replace = msgspec.structs.replace
 T = TypeVar("T")
@@ -127,7 +127,10 @@ def test_a_database_that_takes_the_name_of_another_changes_nothing_for_it(world:
 
 
 @examples(100)
-@given(worlds(), st.sampled_from(["Name", "aws:cloudformation:stack-name", "stateward.dev/backup"]))
+@given(
+    st.one_of(worlds(), left_behind()),
+    st.sampled_from(["Name", "aws:cloudformation:stack-name", "stateward.dev/backup"]),
+)
 def test_a_tag_that_no_rule_reads_changes_nothing(world: World, key: str) -> None:
     """A snapshot need not carry the tags of its database; one that carries another tag is no other snapshot."""
 

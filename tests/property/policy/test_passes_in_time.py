@@ -27,13 +27,13 @@ from tests.builders import (
 )
 from tests.property.budget import examples
 from tests.property.policy.fleets import DEV, PROD, PROD_US, with_listings, without
-from tests.property.policy.rules import World, deletions, due, let_go, names, worlds
+from tests.property.policy.rules import World, deletions, due, left_behind, let_go, names, worlds
 
 replace = msgspec.structs.replace
 
 
 @examples(120)
-@given(worlds(approved=True))
+@given(st.one_of(worlds(approved=True), left_behind()))
 def test_the_plan_of_the_survivors_is_empty(world: World) -> None:
     gone = due(world.plan())
     survivors = world.plan(evidence=without(world.evidence, gone))
@@ -50,7 +50,7 @@ def test_a_pass_that_was_cut_short_is_finished_by_the_next(world: World) -> None
 
 
 @examples(150)
-@given(worlds(), st.data())
+@given(st.one_of(worlds(), left_behind()), st.data())
 def test_an_extra_run_in_between_changes_nothing_for_what_survives(world: World, data: st.DataObject) -> None:
     first = due(world.plan())
     after = data.draw(st.sampled_from([hours(1), hours(13), days(1), days(6), days(30), days(200)]))
