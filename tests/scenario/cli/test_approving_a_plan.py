@@ -115,7 +115,7 @@ def test_what_is_approved_goes_and_what_changed_is_refused(sandbox: Sandbox, sho
     until(lambda: set(shop.planned()) == {names[1], names[30], names[200]}, "the approved snapshots are gone")
 
     made = json.loads(sandbox.kubectl("get", "rplan", *report["retentionPlans"], "-o", "json"))
-    assert (made["spec"]["reason"], made["metadata"]["name"]) == ("CHG-1042", printed["metadata"]["name"])
+    assert (made["spec"]["reason"], made["spec"]["backendRef"]) == ("CHG-1042", {"name": shop.name})
 
 
 def test_applying_again_finds_the_same_object(sandbox: Sandbox, shop: Shop) -> None:
