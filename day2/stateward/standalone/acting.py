@@ -27,6 +27,7 @@ from stateward.standalone.documents import BadInput
 from stateward.standalone.state import AccountState
 from stateward.workflows import enforcement
 from stateward.workflows.enforcement import DeleteBatch, Result, ResultState, point_key
+from stateward.workflows.recheck import MAX_PLAN_AGE
 
 NOT_ORDERED = Result(ResultState.DEFERRED, "it is not in the plan file")
 
@@ -64,7 +65,8 @@ def carry_out(
 ) -> dict[PointKey, Settled]:
     """One pass over one location; what became of each point that was due.
 
-    `ordered` limits it to these points. Once `going_on` is false (the lock is lost), the rest is deferred.
+    `ordered` limits it to these points. Once `going_on` is false (the lock is lost), the rest is deferred. Points whose
+    turn has not come when the plan is too old to act on are left out: decide again, and call again.
     """
     due = plan.deletions(location)
     results = {point_key(verdict.point): NOT_ORDERED for verdict in due if not _is_ordered(verdict, ordered)}
@@ -74,7 +76,7 @@ def carry_out(
     while len(results) < len(due):
         step = enforcement.step(status, plan, [location], results, run.clock())
         status = step.status
-        if not step.actions:
+        if not step.actions or run.clock() - plan.at > MAX_PLAN_AGE:
             break
         for batch in step.actions:
             now = _batch(run, plan, pass_id, batch, driver, state, going_on)

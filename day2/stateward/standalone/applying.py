@@ -114,13 +114,15 @@ class Applier:
             ]
             while True:
                 case = self._judge(sights, known)
-                settled = len(results)
-                results |= self._act(case, ordered, held)
-                if self._run.clock() - case.plan.at <= MAX_PLAN_AGE or len(results) == settled:
+                now = self._act(case, ordered, held)
+                results |= now
+                gone = any(item.state == DELETED for item in now.values())
+                if self._run.clock() - case.plan.at <= MAX_PLAN_AGE or not gone:
                     break
                 # What the plan was made of has aged while it was carried out: look and decide again for the rest.
                 sights = [look_again(sight, self._run.clock) for sight in sights]
-        items = [*results.values(), *_left(ordered or frozenset(), case, results)]
+        late = [] if ordered is not None else _late(case, results)
+        items = [*results.values(), *late, *_left(ordered or frozenset(), case, results)]
         return Applied(
             items=tuple(sorted(items, key=_order_of)),
             problems=tuple(problem for sight in case.sights for problem in sight.problems),
@@ -193,6 +195,17 @@ def item_of(verdict: Verdict, settled: Settled, kept: str) -> Item:
     result = settled.result
     state = kept if settled.kept and result.state is ResultState.DEFERRED else result.state.value
     return _item(verdict.point, state, result.message, "/".join(verdict.instance or ()), verdict.policies)
+
+
+def _late(case: Case, results: Mapping[PointKey, Item]) -> Iterator[Item]:
+    """What was due and has not had its turn."""
+    why = "the plan became too old before its turn came; run again"
+    for sight in case.sights:
+        for at in sight.locations:
+            for verdict in case.plan.deletions(at):
+                if point_key(verdict.point) not in results:
+                    instance = "/".join(verdict.instance or ())
+                    yield _item(verdict.point, DEFERRED, why, instance, verdict.policies)
 
 
 def _left(ordered: frozenset[PointIdentity], case: Case, results: Mapping[PointKey, Item]) -> Iterator[Item]:

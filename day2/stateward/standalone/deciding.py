@@ -16,7 +16,7 @@ from stateward.api.models import Backend, PassLimits, ServiceInstance
 from stateward.policy.fleet import Evidence
 from stateward.policy.plan import Approval, Plan
 from stateward.policy.retention import decide
-from stateward.standalone.enrolment import enrol
+from stateward.standalone.enrolment import enrol, without_spent
 from stateward.standalone.looking import Sight
 from stateward.standalone.rules import Rules
 
@@ -34,7 +34,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def enrolled(sights: Sequence[Sight], known: Known, now: datetime) -> dict[str, tuple[ServiceInstance, ...]]:
-    """By account number: every database after this look. Entries of one account are looked at together."""
+    """By account number: every database after this look. Entries of one account are looked at together.
+
+    What is gone with all its restore points is forgotten, once everything was read.
+    """
     found: dict[str, tuple[ServiceInstance, ...]] = {}
     for sight in sights:
         account, name = sight.account, sight.backend.metadata.name
@@ -43,7 +46,25 @@ def enrolled(sights: Sequence[Sight], known: Known, now: datetime) -> dict[str, 
         others = tuple(service for service in before if service.spec.region not in regions)
         here = [service for service in before if service.spec.region in regions]
         found[account] = (*others, *enrol(sight.listings, here, name, now))
-    return found
+    listings = [listing for sight in sights for listing in sight.listings]
+    if not all(_whole(sight) for sight in sights):
+        return found
+    left = {live.resource_id for listing in listings for live in listing.instances}
+    left |= {point.resource_id for listing in listings for point in listing.points}
+    looked = {(listing.location.account, listing.location.region) for listing in listings}
+    return {
+        account: (
+            *(service for service in services if (account, service.spec.region) not in looked),
+            *without_spent((one for one in services if (account, one.spec.region) in looked), left),
+        )
+        for account, services in found.items()
+    }
+
+
+def _whole(sight: Sight) -> bool:
+    """Whether every region of an entry was read."""
+    regions = sight.backend.spec.aws.regions if sight.backend.spec.aws else ()
+    return not sight.problems and {at.region for at in sight.locations} == set(regions)
 
 
 def judge(

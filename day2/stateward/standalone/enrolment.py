@@ -11,28 +11,16 @@ Namespace is the name of the account's entry; names are those that discovery giv
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 
-from stateward.api import names
-from stateward.api.evidence import Instance, Listing, Location, RestorePoint
-from stateward.api.models import (
-    NameReference,
-    ObjectMeta,
-    Orphan,
-    ServiceInstance,
-    ServiceInstanceSpec,
-    ServiceInstanceStatus,
-)
-from stateward.controllers.discovered import DISCOVERED, discover
+from stateward.api.evidence import Instance, Listing
+from stateward.api.models import NameReference, ServiceInstance, ServiceInstanceStatus
+from stateward.controllers.discovered import discover
 from stateward.controllers.inventory import Look, View
-from stateward.policy.plan import source_of
-
-FROM_RESTORE_POINTS = "RestorePoints"
+from stateward.controllers.orphans import Records, orphans
 
 
 def enrol(
@@ -52,25 +40,35 @@ def enrol(
     return tuple(sorted(seen, key=lambda service: (service.metadata.namespace, service.metadata.name)))
 
 
+def without_spent(services: Iterable[ServiceInstance], left: Container[str]) -> tuple[ServiceInstance, ...]:
+    """Without the databases that are gone with everything there was of them. `left` are the identities of the others.
+
+    Only for when every place was listed completely: a place that was not may hold what is left.
+    """
+    return tuple(
+        service
+        for service in services
+        if service.status is None or service.status.gone_since is None or service.status.resource_id in left
+    )
+
+
 def _at(listing: Listing, known: Sequence[ServiceInstance], now: datetime) -> Iterator[ServiceInstance]:
     location = listing.location
     live = {instance.resource_id: instance for instance in listing.instances}
-    left = {point.resource_id: point for point in listing.points if point.resource_id and source_of(point) is None}
-    look = Look(at=listing.taken_at, complete=True)
-    changed = {s.spec.resource_id: s for s in discover(View(location, look, listing), known, location.backend).apply}
+    view = View(location, Look(at=listing.taken_at, complete=True), listing)
+    changed = {service.spec.resource_id: service for service in discover(view, known, location.backend).apply}
     for service in known:
         identity = service.spec.resource_id
         if identity in live:
             yield _seen(changed.pop(identity, service), service, live[identity])
-        elif identity in left:
+        else:
             yield _gone(service, now)
     enrolled = {service.spec.resource_id for service in known}
     for identity, service in changed.items():
         if identity not in enrolled:
             yield _seen(service, service, live[identity])
-    for identity, point in left.items():
-        if identity not in live and identity not in enrolled:
-            yield _gone(_orphan(identity, point, location), now)
+    for service in orphans(view, known, Records(), location.backend):
+        yield _gone(service, now, location.account)
 
 
 def _seen(service: ServiceInstance, before: ServiceInstance, live: Instance) -> ServiceInstance:
@@ -87,37 +85,13 @@ def _seen(service: ServiceInstance, before: ServiceInstance, live: Instance) -> 
     return msgspec.structs.replace(service, spec=spec, status=status)
 
 
-def _gone(service: ServiceInstance, now: datetime) -> ServiceInstance:
-    status = service.status or ServiceInstanceStatus(resource_id=service.spec.resource_id, region=service.spec.region)
+def _gone(service: ServiceInstance, now: datetime, account: str = "") -> ServiceInstance:
+    status = service.status or ServiceInstanceStatus(
+        initialized=True, resource_id=service.spec.resource_id, account_id=account, region=service.spec.region
+    )
     if status.gone_since is not None:
         return service
     return msgspec.structs.replace(service, status=msgspec.structs.replace(status, gone_since=now))
-
-
-def _orphan(resource_id: str, point: RestorePoint, location: Location) -> ServiceInstance:
-    digest = hashlib.sha256("/".join((location.backend, location.account, location.region, resource_id)).encode())
-    slug = re.sub(r"[^a-z0-9-]+", "-", point.instance_identifier.lower())[:48].strip("-") or "database"
-    return ServiceInstance(
-        metadata=ObjectMeta(
-            name=f"{slug}-{digest.hexdigest()[:10]}",
-            namespace=location.backend,
-            labels={names.LABEL_ORIGIN: DISCOVERED},
-        ),
-        spec=ServiceInstanceSpec(
-            engine=point.engine,
-            backend_ref=NameReference(name=location.backend),
-            region=location.region,
-            resource_kind=point.resource_kind,
-            identifier=point.instance_identifier,
-            resource_id=resource_id,
-            deletion_policy="Orphan",
-            origin=DISCOVERED,
-            orphan=Orphan(evidence=FROM_RESTORE_POINTS),
-        ),
-        status=ServiceInstanceStatus(
-            initialized=True, resource_id=resource_id, account_id=location.account, region=location.region
-        ),
-    )
 
 
 def _of_backend(service: ServiceInstance, backend: str) -> ServiceInstance:

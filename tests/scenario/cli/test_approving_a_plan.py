@@ -46,10 +46,13 @@ class Shop:
         spec = {"type": "AWS", "resyncInterval": "PT10S", "aws": aws, "discovery": {"namespace": namespace}}
         self._seed(endpoint)
         self.apply("Backend", self.name, spec)
-        self.apply("BackupPolicy", self.name, {
-            "mode": "RequireApproval", "selector": {"matchTags": {"scenario": self.name}}, "retention": {"keepWithin": "P60D"},
+        policy = {
+            "mode": "RequireApproval",
+            "selector": {"matchTags": {"scenario": self.name}},
+            "retention": {"keepWithin": "P60D"},
             "limits": {"perInstance": {"percent": 100}},
-        })  # fmt: skip
+        }
+        self.apply("BackupPolicy", self.name, policy)
 
     def _seed(self, endpoint: str) -> None:
         place, now = {"account": ACCOUNT, "region": REGION}, datetime.now(UTC)

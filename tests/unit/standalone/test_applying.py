@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -230,6 +231,46 @@ def test_a_deleted_database_is_judged_by_what_was_known_of_it(cloud: Cloud, stat
     assert states(apply(cloud, rules, state)) == {}, "it is gone for no time yet"
     later(cloud, days(31))
     assert states(apply(cloud, rules, state)) == {"trial-200": "Deleted"}, "the floor keeps the newest"
+
+
+def test_what_is_known_goes_when_nothing_is_left_and_everything_was_read(cloud: Cloud, state: DirectoryState) -> None:
+    apply(cloud, RULES, state)
+    cloud.shows(SHOP, [], [])
+    cloud.shows(SHOP_US, [], history("ledger", SHOP_US, 1))
+    cloud.refusals["shop"] = unreachable()
+    apply(cloud, RULES, state)
+    assert len(state.of(ONE).records().instances) == 2, "an account that cannot be read forgets nothing"
+    cloud.refusals.clear()
+    apply(cloud, RULES, state)
+    assert [service.spec.identifier for service in state.of(ONE).records().instances] == ["ledger"]
+
+
+def test_a_run_that_outlasts_its_plan_looks_and_decides_again(state: DirectoryState) -> None:
+    cloud = Cloud()
+    live = an_instance("orders", location=SHOP)
+    old = [a_point(f"orders-{number:03}", of=live, age=days(100 + number), shared=None) for number in range(450)]
+    cloud.shows(SHOP, [live], [*history("orders", SHOP, 1), *old])
+    looks: list[int] = []
+
+    def slow() -> None:
+        looks.append(len(cloud.deleted))
+        later(cloud, timedelta(minutes=20))
+
+    cloud.on_refresh = slow
+    assert set(states(apply(cloud, RULES, state)).values()) == {"Deleted"}
+    assert len(cloud.deleted) == 450
+    assert len(looks) <= 4, "nothing is read again for a plan that is too old"
+
+
+def test_what_has_no_turn_is_said(cloud: Cloud, state: DirectoryState) -> None:
+    def slower() -> None:
+        later(cloud, timedelta(minutes=31))
+
+    cloud.on_refresh = slower
+    found = apply(cloud, RULES, state)
+    assert cloud.deleted == []
+    assert set(states(found).values()) <= {"Kept", "Deferred"}
+    assert len(states(found)) == 6
 
 
 def test_killed_at_any_call_and_run_again_it_ends_the_same(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from stateward.api.evidence import Instance, RestorePoint
 from stateward.api.models import ServiceInstance
-from stateward.standalone.enrolment import enrol
+from stateward.standalone.enrolment import enrol, without_spent
 from tests.builders import NOW, a_copy, a_listing, a_point, an_instance, days
 from tests.unit.standalone.cloud import LAB, SHOP, SHOP_US
 
@@ -108,3 +108,11 @@ def test_a_region_that_is_not_looked_at_is_remembered(complete: bool) -> None:
     known = enrol([a_listing([there], location=SHOP_US)], (), "shop", NOW)
     after = look([ORDERS], (), known, complete=complete)
     assert known[0] in after
+
+
+def test_one_that_is_gone_with_everything_is_forgotten() -> None:
+    gone = look([], [], look([ORDERS]))
+    assert [service.spec.resource_id for service in gone] == ["db-ORDERS"]
+    assert without_spent(gone, {"db-ORDERS"}) == gone
+    assert without_spent(gone, set()) == ()
+    assert without_spent(look([ORDERS]), set()) == look([ORDERS])
