@@ -29,6 +29,7 @@ from stateward.api.models import (
     ServiceInstanceStatus,
 )
 from stateward.controllers.automated import AutomatedRetention
+from stateward.controllers.capability import support_of
 from stateward.controllers.identity import locate
 from stateward.controllers.inventory import Inventory
 from stateward.controllers.kinds import Stores
@@ -392,3 +393,11 @@ def test_a_service_instance_that_is_being_deleted_changes_nothing() -> None:
     stage = Stage(leaving, policy())
     stage.run()
     assert stage.driver.asked == []
+
+
+@pytest.mark.parametrize(("action", "supported"), [("Set", False), ("Report", True), ("", True)])
+def test_a_policy_that_sets_what_the_backend_has_not_is_called_unsupported(action: str, supported: bool) -> None:
+    able = frozenset({Capability.OBSERVE, Capability.DELETE_RESTORE_POINT})
+    found = support_of(orders(), able, [policy(action=action)])
+    assert found.supported is supported
+    assert supported or "set how long automated backups are kept (asked by ninety)" in found.message
