@@ -8,6 +8,7 @@ from datetime import timedelta
 import msgspec
 from hypothesis import given, settings
 
+from stateward.api.durations import parse_duration
 from stateward.api.evidence import PointKind
 from stateward.api.models import BackupPolicy
 from stateward.api.names import TAG_HOLD
@@ -19,6 +20,8 @@ KEEPING = set(Code) - {
     Code.LET_GO, Code.AUDIT_MODE, Code.AWAITS_APPROVAL, Code.APPROVED,
 }  # fmt: skip
 """Codes of reasons that keep a point."""
+RULES = {code for code in Code if code.startswith("Keep")} | {Code.AFTER_DELETION, Code.DELETED_INSTANCE}
+"""Those of them that are a policy's rule."""
 
 
 @examples(150)
@@ -76,20 +79,22 @@ def test_what_may_never_go(world: World) -> None:
 @examples(80)
 @given(worlds(approved=True))
 def test_conflicted_never_goes_and_says_who_disagrees(world: World) -> None:
-    plan = world.plan()
-    bounded = {
-        policy.metadata.name
+    bounds = {
+        policy.metadata.name: parse_duration(policy.spec.retention.expire_after)
         for policy in world.policies
         if isinstance(policy, BackupPolicy) and policy.spec.retention and policy.spec.retention.expire_after
     }
-    for verdict in plan.verdicts:
+    for verdict in world.plan().verdicts:
+        codes, taken = {reason.code for reason in verdict.reasons}, verdict.point.taken_at
+        over = {name for name in verdict.policies if name in bounds and taken and world.now - taken >= bounds[name]}
         if verdict.outcome is Outcome.CONFLICTED:
             assert not verdict.deletable
             assert not verdict.approvable
             sources = {reason.source for reason in verdict.reasons if reason.code is Code.EXPIRE_AFTER}
-            assert sources
-            assert sources <= {f"BackupPolicy/{name}" for name in bounded}
-            assert {reason.code for reason in verdict.reasons} & KEEPING - {Code.EXPIRE_AFTER}
+            assert sources == {f"BackupPolicy/{name}" for name in over}
+            assert codes & KEEPING - {Code.EXPIRE_AFTER}
+        elif verdict.outcome is Outcome.FLOOR or (verdict.outcome is Outcome.KEEP and codes & RULES):
+            assert not over
 
 
 @examples(80)
