@@ -7,7 +7,7 @@ from typing import Final
 from hypothesis import HealthCheck, settings
 
 DEEP: Final = "deep"
-_TIMES: Final = 40
+_TIMES: Final = 20
 
 
 def register() -> None:
