@@ -135,7 +135,8 @@ def _with_attempt(service: ServiceInstance, facts: Facts, said: Report, now: dat
         known = find_condition(service.status.conditions if service.status else (), ConditionType.AUTOMATED_BACKUPS)
         if known is None or known.reason in _OF_A_DECISION or _wanted_days(service) != facts.asked.days:
             return msgspec.structs.replace(said, due=True)
-        return msgspec.structs.replace(said, reason=Reason(known.reason), message=known.message, due=True)
+        reason = next((each for each in Reason if each == known.reason), said.reason)
+        return msgspec.structs.replace(said, reason=reason, message=known.message, due=True)
     # A look that is older than the try shows nothing of it.
     due = now >= attempt.again_at and (attempt.reason is not None or facts.looked_at > attempt.at)
     if attempt.reason is not None:
