@@ -73,7 +73,7 @@ def _kubernetes(name: str, *asks_version: str) -> Program:
     return Program(name, "kubernetes", _KUBERNETES, f"{_KUBERNETES}/cmd/{name}", variables, asks_version)
 
 
-# In the order in which a cold start wants them: the API server first, what only serves people last.
+# In the order in which a cold start wants them: the API server first, then what serves people, last what serves tests.
 PROGRAMS: tuple[Program, ...] = (
     Program("etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", (), ("--version",)),
     Program(
@@ -104,6 +104,13 @@ PROGRAMS: tuple[Program, ...] = (
         "provider-sql",
         "github.com/crossplane-contrib/provider-sql",
         "github.com/crossplane-contrib/provider-sql/cmd/provider",
+    ),
+    Program(
+        "promtool",
+        "prometheus",
+        "github.com/prometheus/prometheus",
+        "github.com/prometheus/prometheus/cmd/promtool",
+        ("github.com/prometheus/common/version.Version",),
     ),
 )
 

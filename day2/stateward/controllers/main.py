@@ -56,6 +56,8 @@ async def _main(settings: Settings) -> int:
     async with await Transport.connect(settings.kubeconfig, observe=metrics.request) as transport:
         client = Client(transport)
         elector = _elector(client, settings, metrics) if settings.leader_elect else None
+        if elector is None:
+            metrics.leader(True)  # whoever works alone leads
         fence = (lambda: elector.leading) if elector else (lambda: True)
         pool = ThreadPool(settings.workers * THREADS_PER_WORKER, fence=fence)
         health = Health(settings.metrics_host, settings.metrics_port, metrics, ready=lambda: manager.ready)
