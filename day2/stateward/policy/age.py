@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from stateward.api.conditions import FALSE, TRUE, UNKNOWN, Reason
-from stateward.api.durations import InvalidDuration, format_duration, parse_duration
+from stateward.api.durations import InvalidDuration, parse_duration
 from stateward.api.evidence import Instance
 from stateward.api.models import BackupPolicy, Protection, ServiceInstance
 
@@ -50,19 +50,24 @@ class BackupAge(msgspec.Struct, frozen=True, kw_only=True):
 class AgeLimits:
     """What all policies say of ages, read once for many instances."""
 
-    __slots__ = ("_limits",)
+    __slots__ = ("_limits", "_written")
 
     def __init__(self, policies: Iterable[BackupPolicy]) -> None:
-        self._limits: Mapping[str, timedelta] = {
-            policy.metadata.name: _read(policy.spec.schedule.max_age)
+        self._written: Mapping[str, str] = {
+            policy.metadata.name: policy.spec.schedule.max_age
             for policy in policies
             if policy.spec.schedule is not None and policy.spec.schedule.max_age
         }
+        self._limits: Mapping[str, timedelta] = {name: _read(text) for name, text in self._written.items()}
 
     def smallest(self, policies: Iterable[str]) -> tuple[timedelta, str] | None:
         """The smallest readable limit among these policies, and the first policy by name that sets it."""
         found = [(limit, name) for name in policies if (limit := self._limits.get(name))]
         return min(found, default=None)
+
+    def written(self, policy: str) -> str:
+        """A policy's maxAge as its author wrote it."""
+        return self._written[policy]
 
     def unreadable(self, policies: Iterable[str]) -> list[str]:
         """Those of these policies whose maxAge cannot be read; their condition Valid says why."""
@@ -109,7 +114,7 @@ def backup_age(
     unsure = limits.smallest((*protection.policies, *doubtful)), limits.unreadable((*protection.policies, *doubtful))
     since = newest or (live.created_at if live else None) or service.metadata.creation_timestamp or now
     if sure is not None and now >= since + sure[0]:
-        return _late(service, newest, protection, sure, current)
+        return _late(service, newest, protection, (*sure, limits.written(sure[1])), current)
     limit = sure[0] if sure else None
     turns_at = since + limit if limit else None
     shorter, unreadable = unsure
@@ -129,7 +134,7 @@ def backup_age(
         return _quiet(newest, "no matching policy sets schedule.maxAge")
     if shorter is not None:
         turns_at = since + shorter[0]
-    asked = f"{format_duration(sure[0])}, as policy {sure[1]} asks"
+    asked = f"{limits.written(sure[1])}, as policy {sure[1]} asks"
     message = (
         f"the newest restorable point is younger than {asked}"
         if newest
@@ -150,11 +155,11 @@ def _late(
     service: ServiceInstance,
     newest: datetime | None,
     protection: Protection,
-    sure: tuple[timedelta, str],
+    sure: tuple[timedelta, str, str],
     current: bool,
 ) -> BackupAge:
-    limit, policy = sure
-    asked = f"older than {format_duration(limit)}, which policy {policy} allows"
+    limit, policy, written = sure
+    asked = f"older than {written}, which policy {policy} allows"
     if not current:
         backend = service.spec.backend_ref.name
         return BackupAge(
