@@ -145,7 +145,7 @@ def _observe(
         live=live,
         limits=limits,
         now=now,
-        doubtful=summary.doubtful,
+        doubtful=(*summary.doubtful, *summary.undecided),
     )
     place = (service.spec.backend_ref.name, member.account, member.region, member.environment)
     return Observed((metadata.namespace, metadata.name, *place), age, summary)
