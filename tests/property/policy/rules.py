@@ -32,7 +32,9 @@ from stateward.policy.plan import Approval, Plan, PointIdentity, Verdict, identi
 from stateward.policy.retention import decide
 from stateward.policy.rules import Unreadable
 from tests.builders import NOW, a_hold, a_policy, days
-from tests.property.policy.fleets import GONE, LOCATIONS, evidences, usually
+from tests.property.policy.fleets import GONE, LOCATIONS, evidences, usually, with_listings
+
+replace = msgspec.structs.replace
 
 Name = tuple[Location, str]
 """What tells the points of a random fleet apart."""
@@ -68,6 +70,8 @@ ZONES = st.sampled_from(["UTC", "UTC", "Europe/Berlin", "America/New_York", "Pac
 @st.composite
 def retentions(draw: st.DrawFn) -> Retention:
     """A retention that can be used, with any of its rules."""
+    if draw(usually(True, plain=False, times=4)):
+        return Retention(expire_after=draw(st.sampled_from(["P7D", "P90D"])), after_instance_deletion="P1D")
     within = draw(st.sampled_from((*WINDOWS, "", "")))
     counts = {name: draw(COUNTS) for name in ("keep_last", "hourly", "daily", "weekly", "monthly", "yearly")}
     expires = draw(st.sampled_from(["", "", "", "P90D", "P365D"]))
@@ -101,19 +105,18 @@ COPIES = st.lists(
     max_size=2,
     unique_by=lambda rule: (rule.backend_ref.name if rule.backend_ref else "", rule.region),
 )
-LIMITS = st.one_of(
-    st.just(Limits(per_instance=InstanceLimits(percent=100))),
-    st.just(Limits(per_instance=InstanceLimits(percent=100))),
-    st.builds(
-        Limits,
-        per_instance=st.one_of(
-            st.none(), st.builds(InstanceLimits, percent=st.sampled_from([20, 50, 100]), count=COUNTS)
-        ),
-        per_pass=st.one_of(
-            st.none(),
-            st.builds(PassLimits, percent=st.sampled_from([None, 10, 50]), count=st.sampled_from([None, 1, 4])),
-        ),
-    ),
+LIMITS = st.sampled_from(
+    [
+        *[Limits(per_instance=InstanceLimits(percent=100))] * 6,
+        Limits(),
+        Limits(per_instance=InstanceLimits(percent=20)),
+        Limits(per_instance=InstanceLimits(percent=100, count=1)),
+        Limits(per_instance=InstanceLimits(percent=100, count=3)),
+        Limits(per_instance=InstanceLimits(percent=100), per_pass=PassLimits(percent=10)),
+        Limits(per_instance=InstanceLimits(percent=100), per_pass=PassLimits(percent=60, count=4)),
+        Limits(per_instance=InstanceLimits(percent=100), per_pass=PassLimits(count=1)),
+        *[Limits(per_instance=InstanceLimits(percent=100))] * 6,
+    ]
 )
 MODES = ("Audit", "RequireApproval", "Enforce", "Enforce", "Enforce")
 
@@ -301,6 +304,11 @@ TAG_SELECTORS = st.sampled_from(
 )
 
 
+OWN_TAGS = st.sampled_from(
+    [{}, {"team": "a"}, {"tier": "gold"}, {"Name": "nightly"}, {"environment": "production"}, {}]
+)
+
+
 @st.composite
 def left_behind(draw: st.DrawFn) -> World:
     """A world of databases that are gone, under one or two policies that look at what they were."""
@@ -312,11 +320,22 @@ def left_behind(draw: st.DrawFn) -> World:
         )
         for number in range(draw(st.integers(1, 2)))
     ]
-    return World(evidence=draw(evidences(GONE)), policies=tuple(rules), holds=draw(MAYBE_HELD))
+    own = draw(st.lists(OWN_TAGS, min_size=3, max_size=3))
+    evidence = draw(evidences(GONE))
+    listings = (
+        replace(
+            listing,
+            points=tuple(
+                replace(point, tags=own[index % len(own)]) if point.tags == {} else point
+                for index, point in enumerate(listing.points)
+            ),
+        )
+        for listing in evidence.listings
+    )
+    return World(evidence=with_listings(evidence, listings), policies=tuple(rules), holds=draw(MAYBE_HELD))
 
 
 def with_retention(policy: BackupPolicy, retention: Retention | None) -> BackupPolicy:
-    replace = msgspec.structs.replace
     return replace(policy, spec=replace(policy.spec, retention=retention))
 
 

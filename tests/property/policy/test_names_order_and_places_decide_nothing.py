@@ -16,7 +16,7 @@ from stateward.policy.plan import Outcome, Plan, source_of
 from tests.builders import arn_of
 from tests.property.budget import examples
 from tests.property.policy.fleets import LOCATIONS, evidences, with_listings
-from tests.property.policy.rules import World, deletions, due, left_behind, worlds
+from tests.property.policy.rules import World, deletions, due, left_behind, let_go, worlds
 
 replace = msgspec.structs.replace
 T = TypeVar("T")
@@ -181,6 +181,26 @@ def test_a_place_that_is_lost_frees_nothing_anywhere(world: World, place: Locati
     before = due(world.plan())
     lost = with_listings(world.evidence, (listing for listing in world.evidence.listings if listing.location != place))
     assert due(world.plan(evidence=lost)) <= before
+
+
+@examples(60)
+@given(worlds(), st.sampled_from(LOCATIONS), st.sampled_from(LOCATIONS))
+def test_the_same_identity_at_another_place_is_another_database(world: World, here: Location, there: Location) -> None:
+    """What looks like a mirror of one place is enrolled by nobody, and frees nothing and keeps nothing where it is."""
+    quiet = _without_copies(world.evidence)
+    known = {listing.location: listing for listing in quiet.listings}
+    if here not in known or there in known:
+        return
+    mirror = replace(
+        known[here],
+        location=there,
+        instances=tuple(replace(live, location=there) for live in known[here].instances),
+        points=tuple(replace(point, location=there) for point in known[here].points),
+    )
+    before = world.plan(evidence=quiet)
+    after = world.plan(evidence=with_listings(quiet, (*quiet.listings, mirror)))
+    assert {key for key in let_go(after) if key[0] == there} == set()
+    assert due(after) <= due(before)
 
 
 def _own(listing: Listing) -> Listing:
