@@ -23,7 +23,7 @@ from stateward.controllers.schedule import schedule_problem
 from stateward.drivers.base import Clock
 from stateward.policy.plan import HoldSummary, PolicySummary
 from stateward.policy.selector import Problem
-from stateward.runtime.conditions import set_condition
+from stateward.runtime.conditions import find_condition, set_condition
 from stateward.runtime.controller import Result
 from stateward.runtime.resources import Key
 from stateward.runtime.status import StatusWriter
@@ -115,7 +115,8 @@ def describe_policy(
     """The status of a policy."""
     before = policy.status or BackupPolicyStatus()
     generation = policy.metadata.generation
-    conditions = _valid(before.conditions, problems, VALID_POLICY, generation, now)
+    good = _usable(before.conditions, summary, whole=whole)
+    conditions = _valid(before.conditions, problems, good, generation, now)
     if not whole:
         return msgspec.structs.replace(before, conditions=conditions)
     if policy.spec.retention is not None:
@@ -163,6 +164,16 @@ def describe_hold(hold: Hold, summary: HoldSummary, *, whole: bool, now: datetim
     return msgspec.structs.replace(
         before, instances=summary.instances, restore_points=summary.restore_points, conditions=conditions
     )
+
+
+def _usable(conditions: Sequence[Condition], summary: PolicySummary, *, whole: bool) -> str:
+    """That a policy can be used, and what about its reach may be a slip. What was said stays until all is known."""
+    known = find_condition(conditions, ConditionType.VALID)
+    if not whole:
+        return known.message if known and known.message.startswith(VALID_POLICY) else VALID_POLICY
+    if not summary.instances:
+        return f"{VALID_POLICY} It matches no database: check spec.selector."
+    return f"{VALID_POLICY} It matches every database." if summary.everything else VALID_POLICY
 
 
 def _valid(

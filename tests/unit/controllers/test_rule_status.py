@@ -99,6 +99,22 @@ def test_who_contradicts_whom_is_said_and_a_long_list_is_cut() -> None:
     assert "and 4 more" in conflicted.message
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"instances": 0}, "matches no database: check spec.selector"),
+        ({"everything": True}, "matches every database"),
+        ({}, "can be used."),
+    ],
+)
+def test_a_reach_that_may_be_a_slip_is_said_and_survives_a_restart(fields: dict[str, Any], said: str) -> None:
+    status = describe_policy(policy(), summary(**fields), (), whole=True, deleting=False, now=NOW)
+    valid = condition(status, "Valid")
+    assert (valid.status, valid.message.endswith(f"{said}." if fields else said)) == ("True", True)
+    restarted = describe_policy(policy(status=status), summary(), (), whole=False, deleting=False, now=NOW)
+    assert condition(restarted, "Valid") == valid
+
+
 def test_a_problem_is_said_with_its_field() -> None:
     status = describe_policy(policy(), summary(), (PROBLEM,), whole=True, deleting=False, now=NOW)
     valid = condition(status, "Valid")
