@@ -62,5 +62,5 @@ def _install(api: Api) -> None:
         },
         *(reference("Namespace", name) for name in ("team", "discovered", "stateward-system")),
     )
-    for kind in ("Backend", "BackupPolicy", "Hold", "ServiceInstance", "Backup", "RetentionPlan"):
+    for kind in ("Backend", "BackupPolicy", "Hold", "ServiceInstance", "Backup", "RetentionPlan", "FleetReport"):
         eventually(f"{kind} is served", partial(api.serves, kind))

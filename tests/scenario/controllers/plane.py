@@ -114,6 +114,7 @@ _PLURALS = {
     "Backend": ("day2.stateward.dev/v1alpha1", "backends"),
     "BackupPolicy": ("day2.stateward.dev/v1alpha1", "backuppolicies"),
     "RetentionPlan": ("day2.stateward.dev/v1alpha1", "retentionplans"),
+    "FleetReport": ("day2.stateward.dev/v1alpha1", "fleetreports"),
     "Hold": ("day2.stateward.dev/v1alpha1", "holds"),
     "ServiceInstance": ("day2.stateward.dev/v1alpha1", "serviceinstances"),
     "Backup": ("day2.stateward.dev/v1alpha1", "backups"),

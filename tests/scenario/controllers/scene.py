@@ -279,7 +279,7 @@ class Scene:
             if each.process.poll() is None:
                 each.stop()
         self.aws.request("DELETE", "faults")
-        for kind in ("Hold", "BackupPolicy", "RetentionPlan", "Backend"):
+        for kind in ("Hold", "BackupPolicy", "RetentionPlan", "FleetReport", "Backend"):
             for found in self.api.list(kind):
                 self.api.delete(kind, found["metadata"]["name"])
         for kind in ("Backup", "ServiceInstance"):

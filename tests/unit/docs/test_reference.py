@@ -66,8 +66,10 @@ def test_every_condition_type_is_documented(generate: ModuleType) -> None:
 
 def test_metrics_are_read_with_their_labels(generate: ModuleType) -> None:
     page = generate.metrics_page(
-        'Counter("stateward_x", "Things.", ["a", "b"], registry=r)\nGauge("stateward_y", "Y.")'
+        'Counter("stateward_x", "Things.", ["a", "b"], registry=r)\nGauge("stateward_y", "Y.")',
+        [("stateward_z", "Of the fleet.", ("c", "d"))],
     )
+    assert "| `stateward_z` | gauge | `c`, `d` | Of the fleet. |" in page
     assert "| `stateward_x_total` | counter | `a`, `b` | Things. |" in page
     assert "| `stateward_y` | gauge |  | Y. |" in page
 
