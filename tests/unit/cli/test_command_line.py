@@ -48,6 +48,15 @@ def kubeconfig(tmp_path: Path) -> Path:
         (["status", "-A", "-n", "x"], "exclude each other"),
         (["explain"], "Missing argument"),
         (["plan", "--verdict", "maybe"], "there is no verdict 'maybe'"),
+        (["plan", "--policies", "x"], "--policies needs --config"),
+        (["plan", "--config", "x"], "--config needs --policies DIR"),
+        (["apply", "--config", "x", "--policies", "y", "--context", "z"], "--context and --config exclude each other"),
+        (["apply"], "name a saved plan, or accounts with --config"),
+        (["apply", "nothing.json", "--yes"], "nothing.json cannot be read"),
+        (["audit"], "name the accounts with --config"),
+        (["audit", "--config", "a.yaml", "--policies", "none", "--shard", "8/8"], "is no shard; write INDEX/COUNT"),
+        (["audit", "--config", "a.yaml", "--policies", "none"], "a.yaml: there is no such file"),
+        (["plan", "--valid-for", "1d"], "1d"),
     ],
 )
 def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
