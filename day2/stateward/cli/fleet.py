@@ -27,7 +27,7 @@ NO_VALUE = "(none)"
 
 
 class GroupRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One account, region, team or environment."""
+    """One account, region, team or environment; in the order of the dimensions asked for, then of the values."""
 
     by: str
     value: str
@@ -64,8 +64,7 @@ class FleetOverview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         if not self.total.instances and not self.total.orphans:
             yield "No instance to show."
         for by in dict.fromkeys(row.by for row in self.groups):
-            rows = sorted((row for row in self.groups if row.by == by), key=lambda row: row.value)
-            shown = [(row.value or NO_VALUE, *_cells(row.counts)) for row in rows]
+            shown = [(row.value or NO_VALUE, *_cells(row.counts)) for row in self.groups if row.by == by]
             yield Section(f"Fleet by {by.lower()}", (by.upper(), *COLUMNS), [*shown, ("total", *_cells(self.total))])
         if self.codes:
             said = {code.value: code.description for code in Code}
@@ -99,11 +98,13 @@ def problem_section(problems: Sequence[Problem]) -> Iterable[Section]:
 def fleet(estate: Estate, choice: Choice, by: Sequence[Dimension]) -> FleetOverview:
     """Count what is chosen. Raises `CommandError` for a name that nothing has."""
     rollup = roll_up((entry.member for entry in entries(estate, choice)), by)
+    order = {dimension.value: number for number, dimension in enumerate(by)}
     return FleetOverview(
         at=estate.at,
         total=rollup.total,
         groups=tuple(
-            GroupRow(by=group.by, value=group.value, counts=group.counts or FleetCounts()) for group in rollup.groups
+            GroupRow(by=group.by, value=group.value, counts=group.counts or FleetCounts())
+            for group in sorted(rollup.groups, key=lambda group: (order[group.by], group.value))
         ),
         codes=rollup.codes,
         not_enrolled=tuple(

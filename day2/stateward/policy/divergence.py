@@ -132,10 +132,8 @@ def _overdue(case: Case) -> Iterator[Divergence]:
     ends = [case.live.recoverable_to] if _continuous(case) and case.live.recoverable_to else []
     newest = max((*_sure_times(case), *(ends if _key_is_known(case) else ())), default=case.live.created_at)
     if newest is not None and case.now >= max((newest, *_times(case), *ends)) + limit[0]:
-        message = (
-            f"the newest restorable point is older than policy {limit[1]} allows; see the Backups of this database, or "
-            "make one now"
-        )
+        what = "the newest restorable point is" if shown else "there is no restorable point, and the database is"
+        message = f"{what} older than policy {limit[1]} allows; see the Backups of this database, or make one now"
         actual = f"newest of {_written(shown)}" if shown else "none"
         yield _says(Code.BACKUP_OVERDUE, message, f"younger than {format_duration(limit[0])}", actual)
 
@@ -275,8 +273,8 @@ def _copies_tags(case: Case) -> Iterator[Divergence]:
     ]
     if case.live.copies_tags is False and policies:
         message = (
-            "snapshots do not inherit the tags of this database; once it is deleted, afterInstanceDeletion of "
-            f"{_who(policies)} has only their tags to go by. Switch copying of tags to snapshots on"
+            f"snapshots do not inherit the tags of this database, which {_who(policies)} keeps after its deletion; should "
+            "its record be lost, nothing tells what they were of. Switch copying of tags to snapshots on"
         )
         yield _says(Code.TAGS_NOT_COPIED, message, "tags copied to snapshots", "not copied")
 

@@ -89,6 +89,12 @@ def test_by_team_the_label_counts_and_what_has_none_is_named_so() -> None:
     assert {group.value for group in report.groups} == {"shop"}
 
 
+def test_tables_come_in_the_order_they_were_asked_for() -> None:
+    text = said(count(estate(), Choice(), [Dimension.ENVIRONMENT, Dimension.ACCOUNT]))
+    assert text.index("Fleet by environment") < text.index("Fleet by account")
+    assert text.index("  lab") < text.index("  production")
+
+
 def test_json_holds_everything_and_no_table() -> None:
     report = json.loads(said(count(estate(), Choice(), list(Dimension)), Format.JSON))
     assert {group["by"] for group in report["groups"]} == {"Account", "Region", "Team", "Environment"}

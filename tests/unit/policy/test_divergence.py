@@ -123,6 +123,11 @@ class TestAge:
         live = an_instance("orders", tags=TAGGED, created_at=NOW - hours(3))
         assert found(case(self.daily, live=live, points=())) == [Code.NO_RESTORE_POINT]
 
+    def test_without_any_point_the_database_itself_is_too_old(self) -> None:
+        overdue = diverges(case(self.daily, points=()))[0]
+        assert (overdue.code, overdue.actual) == (Code.BACKUP_OVERDUE, "none")
+        assert overdue.message.startswith("there is no restorable point, and the database is older than")
+
     def test_a_new_policy_in_a_message_holds_no_clock(self) -> None:
         """The same evidence an hour later reads the same, or every status would be written again."""
         first = case(self.daily, points=[a_point(age=hours(27))])
