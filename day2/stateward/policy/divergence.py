@@ -273,8 +273,8 @@ def _copies_tags(case: Case) -> Iterator[Divergence]:
     ]
     if case.live.copies_tags is False and policies:
         message = (
-            f"snapshots do not inherit the tags of this database, which {_who(policies)} keeps after its deletion; should "
-            "its record be lost, nothing tells what they were of. Switch copying of tags to snapshots on"
+            f"snapshots do not inherit the tags of this database, and {_who(policies)} keeps them after its deletion; "
+            "should its record be lost, nothing tells what they were of. Switch copying of tags to snapshots on"
         )
         yield _says(Code.TAGS_NOT_COPIED, message, "tags copied to snapshots", "not copied")
 
