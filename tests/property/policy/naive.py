@@ -16,7 +16,7 @@ from stateward.api.models import BackupPolicy, CopyRetention, Retention, Service
 from stateward.api.names import TAG_HOLD
 from stateward.policy.selector import Match, read_selector
 from stateward.policy.subject import Subject, last_known, subject_of, with_own_tags
-from tests.property.policy.rules import Name, World
+from tests.property.policy.worlds import Name, World
 
 SKEW = timedelta(minutes=5)
 FORMATS = {"hourly": "%Y-%m-%dT%H%z", "daily": "%Y-%m-%d", "weekly": "%G-W%V", "monthly": "%Y-%m", "yearly": "%Y"}

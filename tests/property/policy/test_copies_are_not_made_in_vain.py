@@ -15,7 +15,7 @@ from stateward.policy.fleet import Evidence
 from tests.builders import a_copy, arn_of
 from tests.property.budget import examples
 from tests.property.policy.fleets import LOCATIONS, with_listings
-from tests.property.policy.rules import World, let_go, worlds
+from tests.property.policy.worlds import World, let_go, worlds
 
 RECEIVERS = {
     backend: Receiver(locations=tuple(at for at in LOCATIONS if at.backend == backend))

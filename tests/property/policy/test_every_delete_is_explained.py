@@ -14,7 +14,7 @@ from stateward.api.models import BackupPolicy
 from stateward.api.names import TAG_HOLD
 from stateward.policy.plan import Code, Outcome
 from tests.property.budget import examples
-from tests.property.policy.rules import World, deletions, due, let_go, worlds
+from tests.property.policy.worlds import World, deletions, due, let_go, worlds
 
 KEEPING = set(Code) - {
     Code.LET_GO, Code.AUDIT_MODE, Code.AWAITS_APPROVAL, Code.APPROVED,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stateward.policy.plan import Code
 from tests.property.budget import examples
 from tests.property.policy.failures import OF_LISTINGS, failures, replace
-from tests.property.policy.rules import World, deletions, due, going_first, left_behind, let_go, worlds
+from tests.property.policy.worlds import World, deletions, due, going_first, left_behind, let_go, worlds
 
 
 @examples(100)

@@ -13,7 +13,8 @@ from stateward.api.models import BackupPolicy, InstanceLimits, PassLimits
 from stateward.policy.plan import Outcome, Plan, Verdict, guard_key, identity_of
 from tests.builders import days
 from tests.property.budget import examples
-from tests.property.policy.rules import World, deletions, due, let_go, named, policies, worlds
+from tests.property.policy.rules import policies
+from tests.property.policy.worlds import World, deletions, due, let_go, limited, named, worlds
 
 replace = msgspec.structs.replace
 
@@ -22,7 +23,7 @@ UNLIMITED = InstanceLimits(percent=50)
 
 
 @examples(150)
-@given(worlds(approved=True))
+@given(st.one_of(worlds(approved=True), limited()))
 def test_beyond_the_limits_nothing_goes_that_nobody_approved(world: World) -> None:
     plan = world.plan()
     for location in plan.locations:
@@ -108,7 +109,7 @@ def test_an_approval_that_is_past_does_nothing(world: World) -> None:
 
 
 @examples(80)
-@given(worlds(approved=True), st.data())
+@given(st.one_of(worlds(approved=True), limited()), st.data())
 def test_one_approval_less_never_deletes_more(world: World, data: st.DataObject) -> None:
     before = world.plan()
     assert deletions(world.plan(approvals=world.approvals[1:])) <= deletions(before)
@@ -121,7 +122,7 @@ def test_one_approval_less_never_deletes_more(world: World, data: st.DataObject)
 
 
 @examples(80)
-@given(worlds(approved=True))
+@given(st.one_of(worlds(approved=True), limited()))
 def test_what_waits_for_approval_is_what_an_approval_alone_would_delete(world: World) -> None:
     plan = world.plan()
     for location in plan.locations:

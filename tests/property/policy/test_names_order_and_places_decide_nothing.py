@@ -16,7 +16,7 @@ from stateward.policy.plan import Outcome, Plan, source_of
 from tests.builders import arn_of
 from tests.property.budget import examples
 from tests.property.policy.fleets import LOCATIONS, evidences, with_listings
-from tests.property.policy.rules import World, deletions, due, left_behind, let_go, worlds
+from tests.property.policy.worlds import World, deletions, due, left_behind, let_go, worlds
 
 replace = msgspec.structs.replace
 T = TypeVar("T")

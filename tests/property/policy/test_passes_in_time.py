@@ -27,7 +27,7 @@ from tests.builders import (
 )
 from tests.property.budget import examples
 from tests.property.policy.fleets import DEV, PROD, PROD_US, with_listings, without
-from tests.property.policy.rules import World, deletions, due, left_behind, let_go, names, worlds
+from tests.property.policy.worlds import World, deletions, due, left_behind, let_go, names, worlds
 
 replace = msgspec.structs.replace
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stateward.api.models import BackupPolicy
 from tests.property.budget import examples
 from tests.property.policy.naive import kept
-from tests.property.policy.rules import World, due, left_behind, let_go, worlds
+from tests.property.policy.worlds import World, due, left_behind, let_go, worlds
 
 
 @examples(200)

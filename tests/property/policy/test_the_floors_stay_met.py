@@ -16,7 +16,8 @@ from stateward.policy.plan import Verdict, guard_key
 from tests.builders import NOW, a_listing, a_point, a_policy, a_service_instance, an_instance, days
 from tests.property.budget import examples
 from tests.property.policy.fleets import PROD
-from tests.property.policy.rules import LAX, World, names, worlds
+from tests.property.policy.rules import LAX
+from tests.property.policy.worlds import World, names, worlds
 
 replace = msgspec.structs.replace
 

@@ -25,19 +25,8 @@ from stateward.policy.rules import Unreadable
 from tests.builders import a_hold, days
 from tests.property.budget import examples
 from tests.property.policy.fleets import LOCATIONS
-from tests.property.policy.rules import (
-    HOLDS,
-    World,
-    deletions,
-    due,
-    going_first,
-    let_go,
-    named,
-    policies,
-    retentions,
-    with_retention,
-    worlds,
-)
+from tests.property.policy.rules import HOLDS, policies, retentions, with_retention
+from tests.property.policy.worlds import World, deletions, due, going_first, let_go, named, worlds
 
 replace = msgspec.structs.replace
 

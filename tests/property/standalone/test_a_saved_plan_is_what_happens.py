@@ -20,7 +20,7 @@ from stateward.standalone.rules import Rules
 from stateward.standalone.state import DirectoryState
 from tests.builders import a_backend
 from tests.property.budget import examples
-from tests.property.policy.rules import World, worlds
+from tests.property.policy.worlds import World, worlds
 from tests.unit.standalone.cloud import Cloud, Killed, apply, rules_of
 
 BACKENDS: tuple[Backend, ...] = (

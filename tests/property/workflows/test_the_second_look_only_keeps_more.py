@@ -15,7 +15,7 @@ from stateward.policy.plan import Plan
 from stateward.workflows import enforcement
 from stateward.workflows.enforcement import DeleteBatch, point_key, recheck
 from tests.property.budget import examples
-from tests.property.policy.rules import World, worlds
+from tests.property.policy.worlds import World, worlds
 
 replace = msgspec.structs.replace
 

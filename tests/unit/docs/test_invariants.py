@@ -11,7 +11,7 @@ from tests.unit.docs.definitions import ROOT
 
 PAGE = ROOT / "docs" / "invariants.md"
 NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE.read_text())
-ABOUT_THE_DECISION = ("rules import", "naive import")
+ABOUT_THE_DECISION = ("worlds import", "naive import")
 """What a file of properties over whole fleets imports."""
 
 
