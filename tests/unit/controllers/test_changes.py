@@ -123,6 +123,17 @@ def test_the_backup_is_created_only_once_it_is_on_record() -> None:
     assert [name for kind, name, _ in stage.api.writes if kind == "Backup"] == [NAME]
 
 
+def test_the_record_of_another_change_is_none() -> None:
+    stage = Stage(policy())
+    stage.decide()
+    stage.write()
+    other = PendingChange(id="ffffffffffff", summary="instance class a to b")
+    spec = msgspec.structs.replace(stage.service.spec, pending_change=other)
+    stage.stores.services.upsert(stage.api.put(msgspec.structs.replace(stage.service, spec=spec)))
+    stage.reconcile()
+    assert [kind for kind, _, _ in stage.api.writes if kind == "Backup"] == []
+
+
 def test_killed_at_any_moment_one_change_makes_one_backup() -> None:
     stage = Stage(policy())
     for _ in range(4):

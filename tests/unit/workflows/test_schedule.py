@@ -127,6 +127,12 @@ class TestJitter:
         assert action.backup.metadata.name == "orders-202606150300"
         assert action.backup.spec.scheduled_for == LAST_NIGHT
 
+    def test_until_its_own_time_the_run_before_is_the_latest(self) -> None:
+        target = Target(instance=ORDERS, last_run=LAST_NIGHT - days(2))
+        waiting = run(target, now=LAST_NIGHT + self.OFFSET - SECOND, jitter="PT1H")
+        assert names(waiting) == ["orders-202606140300"]
+        assert waiting.next_runs == {("shop", "orders"): LAST_NIGHT + self.OFFSET}
+
     def test_the_deadline_counts_from_the_instances_own_time(self) -> None:
         target = Target(instance=ORDERS, last_run=LAST_NIGHT - days(1))
         edge = LAST_NIGHT + self.OFFSET + hours(2)
