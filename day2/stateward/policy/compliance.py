@@ -32,7 +32,7 @@ class Compliance:
         for database, said in judged:
             if database.source is not None:
                 place = f"{database.location.backend}/{database.location.region}"
-                self._copies.setdefault((database.source, database.resource_id), {})[place] = said.restorable
+                self._copies.setdefault((database.source, database.resource_id), {})[place] = _there(database, said)
 
     def of(
         self, database: Database, judged: Judged, service: ServiceInstance, matches: Matches
@@ -61,3 +61,10 @@ class Compliance:
                 selecting_tags=self._selecting,
             )
         )
+
+
+def _there(copies: Database, judged: Judged) -> tuple[RestorePoint, ...]:
+    """Copies that are restorable, or may be: one that is being exported, or whose key could not be read, is there."""
+    sure = {id(point) for point in judged.restorable}
+    maybe = (p for p in copies.points if not (p.settled or p.unfinished or p.foreign) and id(p) not in sure)
+    return (*judged.restorable, *maybe)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stateward.api.evidence import Instance, PointKind, RestorePoint
+from stateward.api.evidence import Instance, Location, PointKind, RestorePoint
 from stateward.api.models import (
     AutomatedBackups,
     BackupPolicy,
@@ -24,7 +24,9 @@ from stateward.api.models import (
     ServiceInstance,
 )
 from stateward.policy.divergence import Case, Code, diverges, selecting_tags
-from tests.builders import NOW, a_point, a_policy, a_service_instance, an_instance, days, hours
+from stateward.policy.fleet import Evidence
+from stateward.policy.retention import decide
+from tests.builders import NOW, a_copy, a_listing, a_point, a_policy, a_service_instance, an_instance, days, hours
 
 TAGGED = {"environment": "production"}
 FRESH = tuple(a_point(f"p{age}", age=days(age)) for age in range(1, 92))
@@ -328,3 +330,39 @@ def test_a_schedule_may_run_for_ever_without_costing_more() -> None:
         assert Code.BACKUP_GAP not in found(
             case(asks(schedule=Schedule(cron=cron)), points=[a_point(age=timedelta(0))])
         )
+
+
+class TestCopiesOfADecision:
+    """The same over two places, as a decision finds them."""
+
+    vault = Location(backend="dr", account="333333333333", region="eu-central-1")
+    live = an_instance("orders", tags=TAGGED)
+    original = a_point("orders-old", of=live, age=days(2))
+    policy = a_policy("copied", last=10, copies=[TestCopies.rule])
+
+    def found(self, *copies: RestorePoint, complete: bool = True) -> list[str]:
+        here = a_listing([self.live], [self.original])
+        there = a_listing((), copies, location=self.vault, complete=complete)
+        evidence = Evidence(listings=(here, there), instances=(a_service_instance(self.live),))
+        (summary,) = decide(evidence, [self.policy], (), NOW).instances.values()
+        return [one.code for one in summary.divergence]
+
+    def test_a_copy_that_is_there(self) -> None:
+        assert self.found(a_copy(self.original, self.vault)) == []
+
+    def test_a_copy_that_is_not(self) -> None:
+        assert self.found() == [Code.COPY_MISSING]
+
+    def test_a_copy_of_another_database(self) -> None:
+        assert self.found(a_copy(a_point(of="ledger", age=days(1)), self.vault)) == [Code.COPY_MISSING]
+
+    def test_a_copy_that_is_still_being_made(self) -> None:
+        making = a_copy(self.original, self.vault, settled=False, unfinished=True, restorable=False, state="creating")
+        assert self.found(making) == [Code.COPY_MISSING]
+
+    def test_a_copy_that_is_exported_or_whose_key_cannot_be_read(self) -> None:
+        assert self.found(a_copy(self.original, self.vault, settled=False)) == []
+        assert self.found(a_copy(self.original, self.vault, settled=False, restorable=False, encrypted=True)) == []
+
+    def test_a_vault_that_cannot_be_listed(self) -> None:
+        assert self.found(complete=False) == []
