@@ -113,8 +113,8 @@ LIMITED = st.sampled_from(
         for percent, count, of_pass, share in (
             *((100, number, None, None) for number in (1, 2, 3)),
             *((100, None, number, None) for number in (1, 2, 4)),
-            *((number, None, None, None) for number in (20, 40, 60)),
-            *((100, None, None, number) for number in (20, 40, 60)),
+            *((number, None, None, None) for number in (20, 50, 75)),
+            *((100, None, None, number) for number in (20, 50, 75)),
         )
     ]
 )

@@ -22,7 +22,7 @@ from stateward.policy.retention import decide
 from stateward.policy.rules import Unreadable
 from tests.builders import NOW, a_policy, days
 from tests.property.policy.fleets import GONE, evidences, with_listings
-from tests.property.policy.rules import LAX, LIMITED, MAYBE_HELD, policies, retentions, rule_sets, with_retention
+from tests.property.policy.rules import LAX, LIMITED, MAYBE_HELD, retentions, rule_sets
 
 replace = msgspec.structs.replace
 
@@ -176,10 +176,12 @@ def limited(draw: st.DrawFn) -> World:
     """A world of live databases whose policies would take more than a limit allows, and a few points are approved."""
     evidence = draw(evidences(st.just("lives")))
     wide = a_policy("first", retention=LAX, limits=draw(LIMITED))
-    careful = draw(policies("careful", mode=draw(st.sampled_from(["RequireApproval", "Enforce"]))))
-    rules = (wide, with_retention(careful, LAX)) if draw(st.booleans()) else (wide,)
+    selector = draw(st.sampled_from([Selector(match_labels={"app": "a"}), Selector(environments=("production",))]))
+    careful = a_policy("careful", retention=LAX, mode="RequireApproval", selector=selector, max_deletes_percent=100)
+    rules = (wide, careful) if draw(st.booleans()) else (wide,)
     known = [identity for point in points_in(evidence) if (identity := identity_of(point)) is not None]
-    chosen = Approval(name="plan-a", valid_until=NOW + days(1), points=frozenset(draw(some_of(known))))
+    some = known[:: draw(st.integers(1, 3))] if draw(st.booleans()) else draw(some_of(known))
+    chosen = Approval(name="plan-a", valid_until=NOW + days(1), points=frozenset(some))
     return World(evidence=evidence, policies=rules, approvals=(chosen,), limits=draw(BACKEND_LIMITS))
 
 
