@@ -10,15 +10,20 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from stateward.api.durations import parse_duration
 from stateward.api.evidence import Instance, Listing, Location, PointKind, RestorePoint
 from stateward.api.models import BackupPolicy, CopyRetention, Retention, ServiceInstance
 from stateward.api.names import TAG_HOLD
 from stateward.policy.selector import Match, read_selector
-from stateward.policy.subject import Subject, last_known, subject_of, with_own_tags
+from stateward.policy.subject import Subject, subject_of
 from tests.property.policy.worlds import Name, World
 
+replace = msgspec.structs.replace
+
 SKEW = timedelta(minutes=5)
+NOT_THE_OWNERS = ("aws:", "stateward.dev/")
 FORMATS = {"hourly": "%Y-%m-%dT%H%z", "daily": "%Y-%m-%d", "weekly": "%G-W%V", "monthly": "%Y-%m", "yearly": "%Y"}
 
 
@@ -99,7 +104,9 @@ class Reader:
                 yield "a hold names it"
             elif spec.selector is not None:
                 compiled = read_selector(spec.selector)
-                if any(compiled.match(subject) is not Match.NO for subject in subjects):
+                if compiled.problems:
+                    yield "a hold cannot be understood"
+                elif any(compiled.match(subject) is not Match.NO for subject in subjects):
                     yield "a hold selects it"
 
     def why_by_policies(self, point: RestorePoint) -> Iterator[str]:
@@ -192,7 +199,7 @@ class Reader:
         live = self.live(point, home) if home else None
         if live is not None:
             return [subject_of(record, live)]
-        return list(with_own_tags(last_known(record), point))
+        return list(last_known(record, point))
 
     def records(self, point: RestorePoint) -> list[ServiceInstance]:
         return [
@@ -215,3 +222,21 @@ class Reader:
         _, _, _, region, account, *_ = point.copy_of.split(":")
         at: Location = point.location
         return None if (account, region) == (at.account, at.region) else (account, region)
+
+
+def last_known(record: ServiceInstance, point: RestorePoint) -> Iterator[Subject]:
+    """All that a database which is gone may have been: as its record says, and as the point adds to it."""
+    orphan, seen = record.spec.orphan, record.status.tags if record.status else {}
+    evidence = orphan.evidence if orphan else ""
+    tags: dict[str, str] | None = {"": seen, "Record": record.spec.tags or seen}.get(evidence) or None
+    if evidence == "Reviewed":
+        tags = record.spec.tags
+    known = replace(subject_of(record, None), tags=tags)
+    if evidence == "RestorePoints":
+        known = replace(known, labels=None, environment=None)
+    yield known
+    own = {key: value for key, value in (point.tags or {}).items() if not key.startswith(NOT_THE_OWNERS)}
+    for more in ({}, own):
+        if tags is not None:
+            together = {**tags, **more}
+            yield replace(known, tags=together, environment=together.get("environment") or known.environment)
