@@ -54,6 +54,7 @@ def test_a_hold_of_any_form_keeps_what_it_means(world: World, data: st.DataObjec
         a_hold("of-its-account", selector=Selector(accounts=tuple(at.account for at in LOCATIONS))),
         a_hold("that-cannot-be-told", selector=Selector(expression='instance.tags["no such tag"] == "x"')),
         a_hold("that-is-torn", selector=Selector(expression="1 +")),
+        a_hold("that-contradicts-itself", regions=("nowhere-1",), match_tags={"x": "1"}, exclude_tags={"x": ""}),
         replace(a_hold("that-says-nothing"), spec=HoldSpec(reason="a case")),
         Unreadable("that-cannot-be-read", "torn"),
     )
