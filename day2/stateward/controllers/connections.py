@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -35,14 +36,17 @@ class Connection(msgspec.Struct, frozen=True):
 
     driver: Driver
     fingerprint: str
+    since: datetime
+    """A driver remembers what it saw being copied; it knows nothing of what was seen before."""
 
 
 class Connections:
     """The connection of each Backend by name. Touched by the event loop only."""
 
-    def __init__(self, read_secret: ReadSecret, build: BuildDriver) -> None:
+    def __init__(self, read_secret: ReadSecret, build: BuildDriver, now: Clock) -> None:
         self._read_secret = read_secret
         self._build = build
+        self._now = now
         self._open: dict[str, Connection] = {}
 
     async def open(self, backend: Backend) -> Connection:
@@ -53,7 +57,7 @@ class Connections:
         name = backend.metadata.name
         connection = self._open.get(name)
         if connection is None or connection.fingerprint != fingerprint:
-            connection = Connection(self._build(backend, secret), fingerprint)
+            connection = Connection(self._build(backend, secret), fingerprint, self._now())
             self._open[name] = connection
         return connection
 
@@ -61,6 +65,11 @@ class Connections:
         """The driver in use; ``None`` while the Backend cannot be used."""
         connection = self._open.get(name)
         return connection.driver if connection else None
+
+    def since(self, name: str) -> datetime | None:
+        """When the driver in use was built."""
+        connection = self._open.get(name)
+        return connection.since if connection else None
 
     def close(self, name: str) -> None:
         """Stop using a Backend; nothing is told to it."""

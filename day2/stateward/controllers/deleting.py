@@ -110,7 +110,7 @@ class Deleter:
             plan = await self._client.get(RETENTION_PLANS, Key("", name), RetentionPlan)
         except NotFound:
             return False
-        ended = plan.metadata.deletion_timestamp is not None or approval.is_final(plan)
+        ended = plan.metadata.deletion_timestamp is not None or not approval.is_under_way(plan)
         return not ended and self._now() <= plan.spec.valid_until
 
 

@@ -7,6 +7,7 @@ database that is gone keeps its ServiceInstance, or gets one, while restore poin
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,10 +40,13 @@ log = logging.getLogger("stateward.discovery")
 class DiscoveryReconciler:
     """Creates what is missing and removes what a claim has taken over, one location at a time."""
 
-    def __init__(self, *, client: Client, stores: Stores, inventory: Inventory, now: Clock) -> None:
+    def __init__(
+        self, *, client: Client, stores: Stores, inventory: Inventory, whole: Callable[[], bool], now: Clock
+    ) -> None:
         self._client = client
         self._stores = stores
         self._inventory = inventory
+        self._whole = whole
         self._now = now
         self._applied: dict[Key, datetime] = {}
         self._records = Records()
@@ -71,7 +75,7 @@ class DiscoveryReconciler:
             await self._apply(service)
         for service in found.superseded:
             await self._remove(service, "discovered database is now spoken for")
-        for service in spent(services, self._inventory):
+        for service in spent(services, self._inventory, whole=self._whole()):
             await self._remove(service, "nothing is left of a discovered database")
         return Result()
 

@@ -84,7 +84,7 @@ class EnforcementReconciler:
     async def reconcile(self, key: Key) -> Reconciled:
         """A whole pass, or nothing; and what the Backend's condition Enforcing says of it."""
         driver, backend = self._connections.get(key.name), self._stores.backends.get(key)
-        if driver is None or backend is None or not self._seen_everywhere(driver):
+        if driver is None or backend is None or not self._seen_everywhere(key.name, driver):
             return Reconciled()
         if self._stores.services.unreadable:
             log.warning("nothing is deleted while a ServiceInstance cannot be read", extra={"backend": key.name})
@@ -176,8 +176,11 @@ class EnforcementReconciler:
 
         await self._editor.edit(key, status)
 
-    def _seen_everywhere(self, driver: Driver) -> bool:
-        return all(self._inventory.get(location) is not None for location in driver.locations())
+    def _seen_everywhere(self, name: str, driver: Driver) -> bool:
+        """Whether this very driver has looked at each of its locations: what is being copied it knows from looks."""
+        since = self._connections.since(name)
+        views = [self._inventory.get(location) for location in driver.locations()]
+        return since is not None and all(view is not None and view.look.at >= since for view in views)
 
 
 def _note(gone: dict[Location, list[RestorePoint]], batch: DeleteBatch, settled: dict[PointKey, Result]) -> None:

@@ -42,7 +42,9 @@ def known_resource_id(service: ServiceInstance) -> str:
 
 def candidates(service: ServiceInstance, views: Sequence[View]) -> tuple[View, ...]:
     """The views of its Backend that may hold the database: of its region, and of its account once that is known."""
-    region, account = service.spec.region, service.status.account_id if service.status else ""
+    status = service.status
+    region = service.spec.region or (status.region if status else "")
+    account = status.account_id if status else ""
     return tuple(
         view
         for view in views

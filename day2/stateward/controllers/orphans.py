@@ -64,12 +64,16 @@ def orphans(
     return tuple(made)
 
 
-def spent(services: Iterable[ServiceInstance], inventory: Inventory) -> tuple[ServiceInstance, ...]:
-    """Discovered ServiceInstances of databases that are gone, with everything that was left of them."""
+def spent(services: Iterable[ServiceInstance], inventory: Inventory, *, whole: bool) -> tuple[ServiceInstance, ...]:
+    """Discovered ServiceInstances of databases that are gone, with everything that was left of them.
+
+    `whole` says that every place of every Backend has been looked at since the start.
+    """
     views = tuple(inventory)
-    if not all(view.current for view in views):
+    if not whole or not all(view.current for view in views):
         return ()
     accounts = {view.location.account for view in views}
+    places = {(view.location.backend, view.location.region) for view in views}
     left = {resource_id for view in views for resource_id in (*view.by_resource_id, *view.points_of)}
     return tuple(
         service
@@ -78,6 +82,7 @@ def spent(services: Iterable[ServiceInstance], inventory: Inventory) -> tuple[Se
         and service.status is not None
         and service.status.gone_since is not None
         and (not service.status.account_id or service.status.account_id in accounts)
+        and (service.spec.backend_ref.name, service.status.region or service.spec.region) in places
         and known_resource_id(service) not in left
     )
 
@@ -89,7 +94,7 @@ def _own(point: RestorePoint) -> bool:
 def _orphan(point: RestorePoint, record: ServiceInstance | None, namespace: str) -> ServiceInstance:
     at, environment = point.location, record.spec.environment if record else ""
     kept: Mapping[str, str] = record.metadata.labels if record else {}
-    tags = record.status.tags if record and record.status else {}
+    tags = {**(record.status.tags if record.status else {}), **_reviewed(record)} if record else {}
     return ServiceInstance(
         metadata=ObjectMeta(
             name=name_for(at, point.resource_id, point.instance_identifier),
@@ -107,6 +112,17 @@ def _orphan(point: RestorePoint, record: ServiceInstance | None, namespace: str)
             tags=dict(tags),
             deletion_policy="Orphan",
             origin=DISCOVERED,
-            orphan=Orphan(evidence=RECORD if record else RESTORE_POINTS),
+            orphan=_evidence(record),
         ),
     )
+
+
+def _evidence(record: ServiceInstance | None) -> Orphan:
+    """A record is no better than what it was made of: what was unknown of a database stays unknown."""
+    if record is None:
+        return Orphan(evidence=RESTORE_POINTS)
+    return record.spec.orphan or Orphan(evidence=RECORD)
+
+
+def _reviewed(record: ServiceInstance) -> Mapping[str, str]:
+    return record.spec.tags if record.spec.orphan else {}

@@ -101,7 +101,7 @@ class _Wiring:
         self.stores = stores = Stores()
         self._inventory = inventory = Inventory()
         problems = BackendProblems()
-        self._connections = Connections(secret_reader(process.client), registered_driver(now))
+        self._connections = Connections(secret_reader(process.client), registered_driver(now), now)
         self._judgement = Judgement(stores=stores, inventory=inventory, now=now)
         complete = Completeness(stores, inventory, self._connections, problems)
         backend_editor = StatusEditor(stores.backends, self._writer(BACKENDS, Backend, stores.backends))
@@ -152,7 +152,9 @@ class _Wiring:
             "backend-status",
             BackendStatusReconciler(editor=backend_editor, inventory=inventory, problems=problems, now=now).reconcile,
         )
-        discoverer = DiscoveryReconciler(client=process.writes, stores=stores, inventory=inventory, now=now)
+        discoverer = DiscoveryReconciler(
+            client=process.writes, stores=stores, inventory=inventory, whole=complete.whole, now=now
+        )
         stores.services.subscribe(discoverer.remember)
         self._discovery = self._controller("discovery", discoverer.reconcile)
         automated = AutomatedRetention(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from stateward.api.durations import format_duration
 from stateward.api.evidence import PointKind, RestorePoint
 from stateward.api.models import ServiceInstance
 from stateward.api.names import TAG_HOLD
+from stateward.policy.automated import standing_days
 from stateward.policy.fleet import CLOCK_SKEW, Database, point_key
 from stateward.policy.keepers import NEVER, Keepers, Standing, edge
 from stateward.policy.matching import Matcher, Matches
@@ -27,6 +29,9 @@ from stateward.policy.plan import (
 )
 from stateward.policy.rules import CompiledPolicy
 from stateward.policy.subject import Subject
+
+LEAVING: Final = frozenset({"deleting", "deleted"})
+"""States of a database that is about to be gone, and its automated backups with it."""
 
 
 class Court:
@@ -67,14 +72,14 @@ class _Seat:
         restorable: tuple[RestorePoint, ...],
         now: datetime,
         *,
-        gone: bool,
+        waning: bool,
     ) -> None:
         self.policy = policy
         self.keepers = keepers
         manual = tuple(point for point in restorable if point.kind is PointKind.MANUAL)
         self.standing = Standing(keepers, _newest_first(manual), now)
-        # What ages out by itself is no floor under a database of which nothing new will ever be taken.
-        self._restorable = restorable = manual if gone else restorable
+        # What ages out by itself is no floor where no other will follow it.
+        self._restorable = restorable = manual if waning else restorable
         self._floor = edge(_newest_first(restorable), policy.floor)
         proved = _newest_first(point for point in restorable if point.verified_at is not None)
         self._proved_floor = edge(proved, policy.floor_verified) if policy.floor_verified else NEVER
@@ -123,7 +128,7 @@ class Bench:
                 policy.keepers_at(database.location, database.source),
                 covered(policy),
                 court.now,
-                gone=database.gone_since is not None,
+                waning=_is_waning(database),
             )
             for policy in retaining
         )
@@ -264,6 +269,8 @@ class Bench:
             return Outcome.KEEP, _of_point(Code.NOT_ENROLLED)
         if database.owners[0][0].metadata.deletion_timestamp is not None:
             return Outcome.KEEP, _of_point(Code.OWNER_DELETING)
+        if database.live is not None and database.live.state in LEAVING:
+            return Outcome.KEEP, _of_point(Code.OWNER_DELETING)
         if database.live is not None and database.live.tags is None:
             return Outcome.UNKNOWN, _of_point(Code.TAGS_UNREADABLE)
         return None
@@ -285,6 +292,12 @@ class Bench:
         if not point.restorable:
             return _of_point(Code.NOT_RESTORABLE)
         return None
+
+
+def _is_waning(database: Database) -> bool:
+    """Whether the backend's own restore points go without others following: the database is gone, or they are off."""
+    live = database.live
+    return database.gone_since is not None or (live is not None and standing_days(live) == 0)
 
 
 _OF_POINT = {code: VerdictReason(code, "", code.description) for code in Code}

@@ -5,6 +5,8 @@ Invariants:
   names nor dates join, and accounts, regions and Backends never mix;
 - a ServiceInstance stands for the database of its resource ID on its Backend. Where two claim one, or two databases
   show one ID, nobody is the owner;
+- a ServiceInstance that has not found its database yet makes the one it names ambiguous: a name may raise a doubt, and
+  never gives an owner;
 - a database that is gone has an owner only where a ServiceInstance says since when it is gone;
 - copies from another place are a group of their own, owned by whoever owns their originals;
 - a location that was not listed completely, was listed too long ago, or is listed twice is *in doubt* as a whole.
@@ -159,13 +161,19 @@ class _Owners:
         self._databases = databases
         self._doubts = doubts
         self._live: dict[str, list[Database]] = {}
+        self._named: dict[tuple[str, str, str], list[Database]] = {}
         for database in databases.values():
             if database.live is not None:
+                name = (database.location.backend, database.live.resource_kind, database.live.identifier)
                 self._live.setdefault(database.resource_id, []).append(database)
+                self._named.setdefault(name, []).append(database)
 
     def give(self, instances: Iterable[ServiceInstance]) -> tuple[Owner, ...]:
         """Own what can be owned; return the ServiceInstances whose database was not seen."""
         ordered = sorted(instances, key=lambda one: (one.metadata.namespace, one.metadata.name))
+        for instance in ordered:
+            if not resource_id_of(instance):
+                self._doubt_named(instance)
         unseen = [one for one in ordered if not self._own(one) and not self._own_gone(one)]
         for database in self._databases.values():
             database.ambiguous |= len(database.owners) > 1 or _outlived(database)
@@ -181,6 +189,12 @@ class _Owners:
             elif _same_place(instance, database.location):
                 database.ambiguous = True
         return owned
+
+    def _doubt_named(self, instance: ServiceInstance) -> None:
+        spec = instance.spec
+        for database in self._named.get((spec.backend_ref.name, spec.resource_kind, spec.identifier), ()):
+            if _same_region(instance, database.location):
+                database.ambiguous = True
 
     def _own_gone(self, instance: ServiceInstance) -> bool:
         """Own what is left of a database that the ServiceInstance says is gone, where it was for certain."""

@@ -40,11 +40,14 @@ class Matcher:
         self._named: dict[str, list[VerdictReason]] = {}
         for hold in self.holds:
             for name in hold.points:
-                self._named.setdefault(name, []).append(VerdictReason(Code.HOLD, f"Hold/{hold.name}", hold.purpose))
+                self._named.setdefault(name.casefold(), []).append(
+                    VerdictReason(Code.HOLD, f"Hold/{hold.name}", hold.purpose)
+                )
 
     def naming(self, point: RestorePoint) -> tuple[VerdictReason, ...]:
         """Holds that name a restore point, by name or by ARN."""
-        by_name, by_arn = self._named.get(point.name, ()), self._named.get(point.arn, ()) if point.arn else ()
+        by_name = self._named.get(point.name.casefold(), ())
+        by_arn = self._named.get(point.arn.casefold(), ()) if point.arn else ()
         return (*by_name, *(reason for reason in by_arn if reason not in by_name))
 
     def of(self, subjects: Sequence[Subject]) -> Matches:
@@ -72,7 +75,7 @@ class Matcher:
         found = []
         for hold in self.holds:
             match, _ = hold.answer((subject,))
-            if hold.problems or match is Match.YES or (subject.resource_id or "") in hold.resources:
+            if hold.problems or match is Match.YES or (subject.resource_id or "").casefold() in hold.resources:
                 code = Code.HOLD_UNUSABLE if hold.problems else Code.HOLD
                 message = str(hold.problems[0]) if hold.problems else hold.purpose
                 found.append(VerdictReason(code, f"Hold/{hold.name}", message))
@@ -83,7 +86,7 @@ def _held(hold: CompiledHold, subjects: Sequence[Subject]) -> VerdictReason | No
     source, because = f"Hold/{hold.name}", hold.purpose
     if hold.problems:
         return VerdictReason(Code.HOLD_UNUSABLE, source, f"it holds everything until mended: {hold.problems[0]}")
-    if any(subject.resource_id in hold.resources for subject in subjects if subject.resource_id):
+    if any(subject.resource_id.casefold() in hold.resources for subject in subjects if subject.resource_id):
         return VerdictReason(Code.HOLD, source, because)
     match, why = hold.answer(subjects)
     if match is Match.UNKNOWN:

@@ -83,7 +83,10 @@ class Code(StrEnum):
     OWNER_NOT_FOUND = "OwnerNotFound", "The database it was taken of is not there; its last points stay."
     OWNER_UNKNOWN = "OwnerUnknown", "It does not say which database it was taken of."
     OWNER_AMBIGUOUS = "OwnerAmbiguous", "Several ServiceInstances, or several databases, claim its resource ID."
-    OWNER_DELETING = "OwnerDeleting", "The ServiceInstance is being deleted; nothing of it is deleted meanwhile."
+    OWNER_DELETING = (
+        "OwnerDeleting",
+        "The database or its ServiceInstance is being deleted; nothing of it goes meanwhile.",
+    )
     BACKEND_MANAGED = "BackendManaged", "The backend ages it out by itself; it counts as restorable."
     POLICY_UNUSABLE = "PolicyUnusable", "A policy that may match cannot be understood."
     POLICY_MAY_MATCH = "PolicyMayMatch", "It cannot be told whether the policy matches."

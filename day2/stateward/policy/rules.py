@@ -106,7 +106,7 @@ class CompiledHold(msgspec.Struct, frozen=True, kw_only=True):
     selector: CompiledSelector | None = None
     resources: frozenset[str] = frozenset()
     points: frozenset[str] = frozenset()
-    """Names and ARNs of the restore points it names."""
+    """Names and ARNs of the restore points it names; like resource IDs without case, for RDS has none and people do."""
     problems: tuple[Problem, ...] = ()
 
     def answer(self, subjects: Sequence[Subject]) -> tuple[Match, str]:
@@ -222,8 +222,8 @@ def compile_hold(hold: Hold | Unreadable) -> CompiledHold:
         name=hold.metadata.name,
         purpose=spec.reason,
         selector=selector,
-        resources=frozenset(spec.resource_ids),
-        points=frozenset(spec.restore_points),
+        resources=frozenset(name.strip().casefold() for name in spec.resource_ids),
+        points=frozenset(name.strip().casefold() for name in spec.restore_points),
         problems=problems,
     )
 

@@ -84,9 +84,14 @@ def is_final(plan: RetentionPlan) -> bool:
     return plan.status is not None and plan.status.phase in FINAL
 
 
+def is_under_way(plan: RetentionPlan) -> bool:
+    """Whether a plan approves anything now: `Deleting` is on record."""
+    return plan.status is not None and plan.status.phase == DELETING
+
+
 def approval_of(plan: RetentionPlan, locations: Mapping[str, Location]) -> Approval | None:
     """What a plan approves now: the restore points that are not settled, once `Deleting` is on record."""
-    if plan.status is None or plan.status.phase != DELETING:
+    if plan.status is None or not is_under_way(plan):
         return None
     settled = {_name(result) for result in plan.status.results}
     twice = _named_twice(plan)

@@ -93,7 +93,7 @@ def recheck(
             settled[point_key(planned)] = Result(ResultState.DELETED, "it was gone already")
             continue
         changed = _changed(planned, found)
-        why = changed or stop or _why_not_now(found) or _floor_gone(plan, verdict, fresh)
+        why = changed or stop or _why_not_now(planned, found) or _floor_gone(plan, verdict, fresh)
         if verdict.approved_by in withdrawn:
             why = f"its approval by RetentionPlan {verdict.approved_by} was withdrawn or has expired"
         if not verdict.deletable:
@@ -126,7 +126,7 @@ def _changed(planned: RestorePoint, found: RestorePoint) -> str:
     return ""
 
 
-def _why_not_now(found: RestorePoint) -> str:
+def _why_not_now(planned: RestorePoint, found: RestorePoint) -> str:
     """What about a point forbids deleting it now and may pass; empty when nothing does."""
     if not found.settled:
         return f"it is busy ({found.state})"
@@ -136,6 +136,8 @@ def _why_not_now(found: RestorePoint) -> str:
         return "whether it is shared could not be read"
     if found.tags is None:
         return "its tags could not be read"
+    if found.tags != planned.tags:
+        return "its tags changed after the plan was made; it is decided again"
     return ""
 
 

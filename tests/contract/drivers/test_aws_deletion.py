@@ -145,6 +145,17 @@ def test_a_point_that_became_unavailable_is_deferred(emulator: Emulator) -> None
     assert left(emulator) == ["old-000"]
 
 
+def test_a_hold_tag_that_the_last_look_shows_defers_the_point(emulator: Emulator) -> None:
+    driver, points = seed(emulator, 2)
+    emulator.client("rds").add_tags_to_resource(
+        ResourceName=points[0].arn, Tags=[{"Key": "stateward.dev/hold", "Value": "case-7"}]
+    )
+    first, second = driver.delete(points)
+    assert (first.state, second.state) == (DeleteState.DEFERRED, DeleteState.DELETED)
+    assert "carries the tag" in first.message
+    assert left(emulator) == [points[0].name]
+
+
 def test_a_point_that_becomes_busy_at_the_last_moment_is_deferred(emulator: Emulator) -> None:
     driver, points = seed(emulator)
     emulator.fails("DeleteDBSnapshot", "InvalidDBSnapshotState", nth=2)

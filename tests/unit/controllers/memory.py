@@ -7,6 +7,7 @@ told is up to the test: that a cache may be behind is the point of some of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -211,12 +212,16 @@ class Estate:
         return DeleteOutcome(point=point, state=DeleteState.DELETED)
 
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+"""When the drivers of these tests were built: before everything they have looked at."""
+
+
 def connected(name: str, driver: Any) -> Connections:
     """Connections with one driver in use."""
 
     async def no_secret(_reference: Any) -> Mapping[str, str]:
         return {}
 
-    connections = Connections(no_secret, lambda _backend, _secret: driver)
-    connections._open[name] = Connection(driver, "")
+    connections = Connections(no_secret, lambda _backend, _secret: driver, lambda: LONG_AGO)
+    connections._open[name] = Connection(driver, "", LONG_AGO)
     return connections

@@ -26,7 +26,7 @@ from stateward.runtime.controller import Result
 from stateward.runtime.resources import Key
 from tests.builders import HERE, NOW, a_backend, a_listing, a_service_instance
 from tests.builders.decisions import ORDERS
-from tests.unit.controllers.memory import Events, Pool
+from tests.unit.controllers.memory import LONG_AGO, Events, Pool
 from tests.unit.policy.copying import FAR, VAULT, a_rule, copied, copying, original
 
 LENT = f"stateward.dev/lent-to/{VAULT.account}"
@@ -71,7 +71,7 @@ class Stage:
         self.see(HERE, points)
         self.see(FAR)
         self.see(VAULT)
-        self.connections = Connections(_no_secret, lambda _backend, _secret: self.prod)  # type: ignore[arg-type,return-value]  # never opened
+        self.connections = Connections(_no_secret, lambda _backend, _secret: self.prod, lambda: LONG_AGO)  # type: ignore[arg-type,return-value]  # never opened
         self.connections._open |= {"prod": _open(self.prod), "vault": _open(self.vault)}
         self.judgement = Judgement(stores=self.stores, inventory=self.inventory, now=self.now)
         self.looked: list[Location] = []
@@ -122,7 +122,7 @@ async def _no_secret(_reference: Any) -> dict[str, str]:
 
 
 def _open(driver: Any) -> Connection:
-    return Connection(driver, "")
+    return Connection(driver, "", LONG_AGO)
 
 
 def run(stage: Stage) -> Result:

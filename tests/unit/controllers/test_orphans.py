@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stateward.api.evidence import PointKind, RestorePoint
-from stateward.api.models import ServiceInstance, ServiceInstanceStatus
+from stateward.api.models import Orphan, ServiceInstance, ServiceInstanceStatus
 from stateward.controllers.discovered import discover
 from stateward.controllers.inventory import Inventory, Look, View
 from stateward.controllers.orphans import Records, orphans, spent
@@ -40,6 +40,16 @@ def test_the_service_instance_that_stood_for_it_is_carried_over() -> None:
     assert found.spec.orphan.evidence == "Record"
     assert found.metadata.labels["tier"] == "gold"
     assert (found.spec.environment, found.spec.tags) == ("production", {"team": "shop"})
+
+
+@pytest.mark.parametrize("evidence", ["RestorePoints", "Reviewed"])
+def test_a_record_is_no_better_than_what_it_was_made_of(evidence: str) -> None:
+    records = Records()
+    status = ServiceInstanceStatus(resource_id="db-ORDERS")
+    records.remember(service(orphan=Orphan(evidence=evidence), tags={"stateward.dev/hold": "case"}, status=status))
+    found = made(LEFT, records=records)
+    assert found.spec.orphan == Orphan(evidence=evidence)
+    assert found.spec.tags == {"stateward.dev/hold": "case"}
 
 
 def test_it_is_named_like_the_one_that_discovery_made_of_the_live_database() -> None:
@@ -80,29 +90,39 @@ class TestSpent:
     def test_once_nothing_is_left_anywhere_it_goes(self) -> None:
         inventory = Inventory()
         inventory.record(listing())
-        assert spent([self.GONE], inventory) == (self.GONE,)
+        assert spent([self.GONE], inventory, whole=True) == (self.GONE,)
 
     def test_a_copy_in_another_region_keeps_it(self) -> None:
         inventory = Inventory()
         inventory.record(listing())
         inventory.record(listing(at=US, points=(point("copy", location=US),)))
-        assert spent([self.GONE], inventory) == ()
+        assert spent([self.GONE], inventory, whole=True) == ()
 
     def test_while_some_place_cannot_be_read_nothing_goes(self) -> None:
         inventory = Inventory()
         inventory.record(listing())
         inventory.record_failure(US, Look(at=NOW, complete=False))
-        assert spent([self.GONE], inventory) == ()
+        assert spent([self.GONE], inventory, whole=True) == ()
 
     def test_one_of_an_account_that_nobody_lists_any_more_stays(self) -> None:
         inventory = Inventory()
         inventory.record(listing())
         status = ServiceInstanceStatus(resource_id="db-ORDERS", gone_since=NOW, account_id="9" * 12)
-        assert spent([service(origin="Discovered", status=status)], inventory) == ()
+        assert spent([service(origin="Discovered", status=status)], inventory, whole=True) == ()
+
+    def test_before_everything_was_looked_at_nothing_goes(self) -> None:
+        inventory = Inventory()
+        inventory.record(listing())
+        assert spent([self.GONE], inventory, whole=False) == ()
+
+    def test_one_of_a_region_that_nobody_lists_any_more_stays(self) -> None:
+        inventory = Inventory()
+        inventory.record(listing(at=US))
+        assert spent([self.GONE], inventory, whole=True) == ()
 
     def test_one_that_a_claim_made_or_that_is_not_known_to_be_gone_stays(self) -> None:
         inventory = Inventory()
         inventory.record(listing(at=EU))
         claimed = service(status=ServiceInstanceStatus(resource_id="db-ORDERS", gone_since=NOW))
         alive = service(origin="Discovered", status=ServiceInstanceStatus(resource_id="db-ORDERS"))
-        assert spent([claimed, alive], inventory) == ()
+        assert spent([claimed, alive], inventory, whole=True) == ()

@@ -152,7 +152,7 @@ def test_a_copy_in_another_region_does_not_belong_to_the_database_here() -> None
 def test_a_name_alone_never_joins() -> None:
     unseen = a_service_instance(ORDERS, observed=False)
     plan = decide_on(Evidence(listings=(a_listing([ORDERS], [NEW, OLD]),), instances=(unseen,)))
-    assert codes(verdict_of(plan, "old")) == [Code.NOT_ENROLLED]
+    assert codes(verdict_of(plan, "old")) == [Code.OWNER_AMBIGUOUS]
     assert not plan.instances[("shop", "orders")].observed
 
 

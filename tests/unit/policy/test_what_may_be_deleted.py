@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from stateward.api.evidence import PointKind
+from stateward.api.models import Hold
 from stateward.policy.plan import Code, Outcome
 from stateward.policy.retention import decide
-from tests.builders import HERE, NOW, a_hold, a_point, a_policy, an_instance, days, evidence_of, hours
+from tests.builders import (
+    HERE,
+    NOW,
+    a_hold,
+    a_point,
+    a_policy,
+    a_service_instance,
+    an_instance,
+    days,
+    evidence_of,
+    hours,
+)
 from tests.builders.decisions import ORDERS, codes, deleted, plan_of, verdict_of
 
 NEW, OLD = a_point("new", age=days(1)), a_point("old", age=days(100))
@@ -135,3 +151,35 @@ def test_a_pass_of_exactly_the_allowed_share_goes_on() -> None:
 def test_the_smallest_share_of_all_matching_policies_is_the_limit() -> None:
     policies = [a_policy("a", within="P90D"), a_policy("b", within="P90D", max_deletes_percent=49)]
     assert plan_of([NEW, OLD], *policies).refusals[HERE].policy == "b"
+
+
+def test_nothing_goes_of_a_database_that_is_being_deleted() -> None:
+    """Its automated restore points are about to go with it."""
+    leaving = an_instance("orders", state="deleting")
+    points = [a_point("automated", kind=PointKind.AUTOMATED), OLD]
+    plan = decide(evidence_of([leaving], points), [a_policy(within="P90D")], (), NOW)
+    assert codes(verdict_of(plan, OLD.name)) == [Code.OWNER_DELETING]
+
+
+@pytest.mark.parametrize("off", [{"automated_retention_days": 0}, {"automated_retention_pending_days": 0}])
+def test_automated_points_are_no_floor_where_they_are_switched_off(off: dict[str, Any]) -> None:
+    live = an_instance("orders", **({"automated_retention_days": 7} | off))
+    points = [a_point("automated", kind=PointKind.AUTOMATED), OLD]
+    plan = decide(evidence_of([live], points), [a_policy(within="P90D")], (), NOW)
+    assert verdict_of(plan, OLD.name).outcome is Outcome.FLOOR
+
+
+@pytest.mark.parametrize("hold", [a_hold(points=["OLD "]), a_hold(resource_ids=["DB-orders"])])
+def test_a_hold_is_not_missed_for_the_case_of_a_letter(hold: Hold) -> None:
+    plan = plan_of([NEW, a_point("old", age=days(400))], a_policy(within="P90D"), holds=[hold])
+    assert verdict_of(plan, "old").outcome is Outcome.HELD
+
+
+def test_a_claim_that_has_not_found_its_database_yet_keeps_the_one_it_names() -> None:
+    """Its labels and environment may bring further policies and holds."""
+    live = an_instance("orders")
+    claim = a_service_instance(live, name="claim", observed=False)
+    evidence = evidence_of([live], [NEW, OLD])
+    evidence = type(evidence)(listings=evidence.listings, instances=(*evidence.instances, claim))
+    plan = decide(evidence, [a_policy(within="P90D")], (), NOW)
+    assert codes(verdict_of(plan, OLD.name)) == [Code.OWNER_AMBIGUOUS]

@@ -192,6 +192,7 @@ class TestSecondLook:
             ({"shared": None}, "whether it is shared could not be read"),
             ({"tags": None}, "tags could not be read"),
             ({"tags": {"stateward.dev/hold": ""}}, "carries the tag"),
+            ({"tags": {"legal": "yes"}}, "its tags changed after the plan was made"),
         ],
     )
     def test_defers_what_has_changed_or_cannot_be_read(self, change: dict[str, object], why: str) -> None:

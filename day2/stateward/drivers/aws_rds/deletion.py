@@ -21,6 +21,7 @@ from typing import Final
 
 from stateward.api.errors import Retryable, StewardError
 from stateward.api.evidence import Location, PointKind, RestorePoint
+from stateward.api.names import TAG_HOLD
 from stateward.drivers.aws_rds import reading
 from stateward.drivers.aws_rds.errors import NOT_FOUND, WRONG_STATE
 from stateward.drivers.aws_rds.reading import CLUSTER, Snapshot
@@ -122,6 +123,9 @@ class Batch:
             return self._conclude(point, DeleteState.DELETED, f"it was {now.status} already")
         if now.status != reading.AVAILABLE:
             return self._conclude(point, DeleteState.DEFERRED, f"it is {now.status}; only available ones can go")
+        if now.tags is None or TAG_HOLD in now.tags:
+            why = "its tags could not be read" if now.tags is None else f"it carries the tag {TAG_HOLD} now"
+            return self._conclude(point, DeleteState.DEFERRED, why)
         return True
 
     def _delete_one(self, point: RestorePoint, asked: list[RestorePoint]) -> StewardError | None:

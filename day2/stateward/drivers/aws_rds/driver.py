@@ -84,7 +84,10 @@ class AwsRdsDriver:
         region, taken_at = self._region(location), self._clock()
         records = listing.read(region)
         with self._lock:
-            self._copies[location] = reading.copies_in_flight(records.all_snapshots())
+            copying = reading.copies_in_flight(records.all_snapshots())
+            known = self._copies.get(location)
+            # A look that broke off ends no copy that an earlier one saw.
+            self._copies[location] = InUse.all_of([known, copying]) if known and records.problems else copying
             if not records.problems:
                 asked = self._asked.pop(location, {})
                 self._asked[location] = {arn: at for arn, at in asked.items() if at >= taken_at}
