@@ -54,6 +54,7 @@ class Deleter:
         self, driver: Driver, plan: Plan, order: Order, batch: DeleteBatch, going_on: Callable[[], bool]
     ) -> dict[PointKey, Result]:
         """One result for every verdict of the batch. Never raises for what the backend does."""
+        rules_then = self._judgement.rules
         try:
             refreshed = await self._pool.run(driver.refresh, batch.candidates, batch.guards)
             rules = await self._rules()
@@ -69,7 +70,9 @@ class Deleter:
         approved = [point for verdict in going if verdict.approved_by and (point := identity_of(verdict.point))]
         self._approved.begin(approved)
         try:
-            settled |= await self._delete(driver, order, going, rechecked, going_on)
+            settled |= await self._delete(
+                driver, order, going, rechecked, lambda: going_on() and self._judgement.rules == rules_then
+            )
         finally:
             self._approved.settle(_of_approved(batch.verdicts, settled), approved)
         await self._record.outcomes(order, batch.verdicts, settled)

@@ -45,6 +45,8 @@ class Judgement:
         self._changes = 0
         self._decided_at = -1
         self._versions: Mapping[tuple[str, str], int] = {}
+        self.rules = 0
+        """Changes of policies, holds and Backends so far; read by the threads that delete."""
         self.plan: Plan | None = None
         self.looked: Mapping[Location, datetime] = {}
         """When the complete listings began that the plan was made of."""
@@ -62,6 +64,10 @@ class Judgement:
     def covers(self, moment: int) -> bool:
         """Whether the newest plan was made of everything up to a moment."""
         return self._decided_at >= moment
+
+    def rules_changed(self) -> None:
+        """A policy, a hold or a Backend has changed: what is being deleted stops before the next restore point."""
+        self.rules += 1
 
     async def newest(self) -> Plan:
         """A plan that knows of everything that has happened until now."""

@@ -346,6 +346,7 @@ class _Wiring:
     def _rule_changed(self, change: Change[Any]) -> None:
         old, new = change.old, change.new
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
+            self._judgement.rules_changed()
             self._reconsider()
 
     def _retention_plan_changed(self, change: Change[RetentionPlan]) -> None:

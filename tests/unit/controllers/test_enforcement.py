@@ -234,6 +234,14 @@ def test_to_be_stopped_leaves_the_pass_on_record_for_the_next_one() -> None:
     assert len(stage.driver.points) == 2
 
 
+def test_a_rule_that_changes_in_the_middle_of_a_batch_stops_it() -> None:
+    stage = Stage()
+    stage.driver.instant = lambda: stage.judgement.rules_changed() if stage.driver.deleted else None
+    asyncio.run(stage.run())
+    assert stage.driver.deleted == ["orders-100"]
+    assert stage.last.phase == "Partial"
+
+
 def test_one_refused_delete_stops_no_other() -> None:
     stage = Stage()
     stage.driver.undeletable["orders-120"] = "access denied to orders-120"
