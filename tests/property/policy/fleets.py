@@ -99,6 +99,7 @@ FATES = usually(
     *["is gone"] * 6, "was renamed", "orphan, reviewed", "orphan, from its record",
     "orphan, from its points", "gave its name away", "went unnoticed", "nobody knew", "is not enrolled",
     "is claimed twice", "is being deleted",
+    "is going", "has its automated backups off", "is named by a claim that has not found its database",
     plain="lives", times=5,
 )  # fmt: skip
 GONE = usually("orphan, reviewed", "orphan, from its record", "orphan, from its points", plain="is gone", times=2)
@@ -150,8 +151,14 @@ def databases(
     owners = [] if fate in ("nobody knew", "is not enrolled") else [a_service_instance(live, **fields)]
     if fate == "is claimed twice":
         owners.append(a_service_instance(live, **{**fields, "name": fields["name"] + "-again"}))
+    if fate == "is named by a claim that has not found its database":
+        owners.append(a_service_instance(live, name=fields["name"] + "-claim", observed=False))
     shown: list[Instance] = []
-    if fate == "was renamed":
+    if fate == "is going":
+        shown.append(msgspec.structs.replace(live, state="deleting"))
+    elif fate == "has its automated backups off":
+        shown.append(msgspec.structs.replace(live, automated_retention_days=0))
+    elif fate == "was renamed":
         shown.append(msgspec.structs.replace(live, identifier=f"new-{live.identifier}"))
     elif fate == "gave its name away":
         shown.append(an_instance(live.identifier, resource_id=f"{live.resource_id}-OTHER", location=location, tags={}))

@@ -81,6 +81,10 @@ class Reader:
         if record.metadata.deletion_timestamp is not None:
             yield "its owner is being deleted"
         if live is not None:
+            if live.state in ("deleting", "deleted"):
+                yield "its database is being deleted"
+            if any(self.may_mean(one, live) for one in self.world.evidence.instances):
+                yield "a claim that has not found its database names it"
             if live.tags is None:
                 yield "the tags of its database could not be read"
             if TAG_HOLD in (live.tags or {}):
@@ -130,8 +134,10 @@ class Reader:
         proved = [(o.taken_at, o.kind) for o in siblings if o.taken_at and o.verified_at]
         (record,) = self.records(point)
         home = self.home(point)
-        gone = record.status.gone_since if record.status and home and not self.live(point, home) else None
-        if gone is not None:  # what the backend ages out is no floor where nothing new is ever taken
+        live = self.live(point, home) if home else None
+        gone = record.status.gone_since if record.status and live is None else None
+        if gone is not None or (live is not None and live.automated_retention_days == 0):
+            # What the backend ages out is no floor where no other follows.
             times, proved = manual, [(time, kind) for time, kind in proved if kind is PointKind.MANUAL]
         here = self.copy_rule(policy, point) or retention
         yield from self.keeping(here, taken, manual)
@@ -208,6 +214,14 @@ class Reader:
 
     def live(self, point: RestorePoint, home: Listing) -> Instance | None:
         return next((one for one in home.instances if one.resource_id == point.resource_id), None)
+
+    def may_mean(self, record: ServiceInstance, live: Instance) -> bool:
+        """Whether a ServiceInstance without an identity names a database."""
+        spec, at = record.spec, live.location
+        identity = spec.resource_id or (record.status.resource_id if record.status else "")
+        named = (spec.backend_ref.name, spec.resource_kind, spec.identifier)
+        same = named == (at.backend, live.resource_kind, live.identifier)
+        return not identity and same and spec.region in ("", at.region)
 
     def home(self, point: RestorePoint) -> Listing | None:
         """The listing of the place where the database of a point lives, or lived."""

@@ -33,11 +33,13 @@ def proves(point: RestorePoint) -> bool:
 
 
 def falls_back_on(world: World, point: RestorePoint) -> bool:
-    """Whether the floor of its database counts a point: nothing that ages out once the database is gone."""
-    gone = all(
-        point.resource_id != live.resource_id for listing in world.evidence.listings for live in listing.instances
+    """Whether the floor of its database counts a point: nothing that ages out where no other will follow it."""
+    backed_up = any(
+        live.resource_id == point.resource_id and live.automated_retention_days != 0
+        for listing in world.evidence.listings
+        for live in listing.instances
     )
-    return counts(point, world.now) and (point.kind is PointKind.MANUAL or not gone)
+    return counts(point, world.now) and (point.kind is PointKind.MANUAL or backed_up)
 
 
 def groups(world: World) -> list[list[Verdict]]:
