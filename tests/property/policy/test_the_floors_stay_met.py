@@ -114,19 +114,24 @@ def test_the_second_look_is_told_which_points_the_floors_count_on(world: World) 
             assert sum(proves(other.point) for other in guarding) >= min(verified, len(proved))
 
 
-GONE = an_instance("orders", location=PROD)
+ORDERS = an_instance("orders", location=PROD)
 
 
 @examples(60)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from(PointKind)), min_size=1, max_size=8),
     st.integers(1, 3),
+    st.booleans(),
 )
-def test_what_is_left_of_a_deleted_database_does_not_age_out(shown: list[tuple[int, PointKind]], floor: int) -> None:
-    points = [a_point(f"p{index}", of=GONE, age=days(60 + age), kind=kind) for index, (age, kind) in enumerate(shown)]
-    record = a_service_instance(GONE, gone_since=NOW - days(50), last_tags={"team": "a"})
+def test_what_is_left_does_not_age_out_where_no_other_follows(
+    shown: list[tuple[int, PointKind]], floor: int, gone: bool
+) -> None:
+    """Of a database that is gone, or whose automated backups are off, the floor counts what stays by itself."""
+    points = [a_point(f"p{index}", of=ORDERS, age=days(60 + age), kind=kind) for index, (age, kind) in enumerate(shown)]
+    record = a_service_instance(ORDERS, gone_since=NOW - days(50) if gone else None, last_tags={"team": "a"})
+    living = [] if gone else [replace(ORDERS, automated_retention_days=0)]
     policy = a_policy(retention=replace(LAX, floor=Floor(restorable=floor)))
-    evidence = Evidence(listings=(a_listing([], points, location=PROD),), instances=(record,))
+    evidence = Evidence(listings=(a_listing(living, points, location=PROD),), instances=(record,))
     plan = World(evidence=evidence, policies=(policy,)).plan()
     manual = sorted(point.taken_at for point in points if point.kind is PointKind.MANUAL and point.taken_at)
     left = sorted(
