@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup tools lint types layers generated check unit scenario scenario-controllers scenario-sandbox models xrds docs lock bench clean
+.PHONY: help demo test setup tools lint types layers generated check unit scenario scenario-controllers scenario-others models xrds docs lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,14 +53,14 @@ unit: setup ## Unit, property and contract tests
 	@echo "[unit]" && $(BIN)/pytest tests/unit tests/property tests/contract
 
 scenario: setup tools ## Scenarios on the real control plane
-	@$(MAKE) --no-print-directory -j2 scenario-controllers scenario-sandbox
+	@$(MAKE) --no-print-directory -j2 scenario-controllers scenario-others
 
-# Mostly waiting, so two at a time: one on API servers of its own, one on whole sandboxes.
+# They mostly wait, so two at a time.
 scenario-controllers: setup tools
-	@echo "[scenario: controllers]" && $(BIN)/pytest tests/scenario/controllers tests/scenario/runtime tests/scenario/monitoring
+	@echo "[scenario: controllers]" && $(BIN)/pytest tests/scenario/controllers
 
-scenario-sandbox: setup tools
-	@echo "[scenario: sandbox]" && $(BIN)/pytest tests/scenario --ignore tests/scenario/controllers --ignore tests/scenario/runtime --ignore tests/scenario/monitoring
+scenario-others: setup tools
+	@echo "[scenario: others]" && $(BIN)/pytest tests/scenario --ignore tests/scenario/controllers
 
 models: setup ## Generate the Python models from the CRDs
 	@$(BIN)/python package/generate_models.py
