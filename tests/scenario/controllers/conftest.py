@@ -15,7 +15,8 @@ from tests.scenario.controllers.plane import CONTROLLER_USER, Api, Plane, eventu
 from tests.scenario.controllers.rbac import RULES
 from tests.scenario.controllers.scene import ROOT, Emulator, Scene
 
-ACCOUNTS = [f"{number:012d}" for number in range(300000000001, 300000000101)]
+ACCOUNTS = [f"{number:012d}" for number in range(300000000001, 300000000401)]
+"""Two for every test."""
 _next_account = itertools.count()
 
 
