@@ -139,6 +139,11 @@ def apply(
     from stateward.cli.plan import Filter
     from stateward.cli.plan_file import check_age, load
 
+    if sources.files and (dry_run or reason):
+        raise click.UsageError(
+            "--dry-run and --reason are about RetentionPlans in a cluster, and --config deletes right away; see what "
+            "would go with `stateward plan`."
+        )
     if plan_file is None:
         if policies or instances or regions:
             raise click.UsageError(

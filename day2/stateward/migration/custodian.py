@@ -16,6 +16,7 @@ from stateward.migration.draft import Draft, Imported, Note, Unreadable, days, n
 from stateward.migration.schedules import Unsupported, five_fields
 
 Filter = Mapping[str, Any]
+FOR_EVER = "P36500D"
 SNAPSHOTS = ("rds-snapshot", "rds-cluster-snapshot")
 DATABASES = ("rds", "rds-cluster")
 _CLUSTERS = ("rds-cluster", "rds-cluster-snapshot")
@@ -155,7 +156,7 @@ class _Reader:
         if key == "Engine" and isinstance(value, str) and one.get("op", "eq") in ("eq", "equal"):
             self._clauses.append(f"instance.engine == {quoted(value)}")
         elif key == "BackupRetentionPeriod":
-            return  # what it is now does not matter for what it ought to be
+            self._note(path, "acts only on some present periods; the policy asks the same of every database it matches")
         else:
             shown = ", ".join(f"{name}: {given!r}" for name, given in one.items())
             self._note(path, f"filter {{{shown}}} has no counterpart; the policy matches more without it")
@@ -182,8 +183,13 @@ class _Reader:
         elif kind == "retention" and self._resource in DATABASES:
             number = int(action.get("days", 7))
             self._spec["automatedBackups"] = {"action": "Set", "keepWithin": days(number)}
-            self._spec["retention"] = {"keepWithin": days(number)}
-            if action.get("enforce") == "exact":
+            self._spec["retention"] = {"keepWithin": FOR_EVER}
+            self._note(path, "deletes no snapshot, so the policy keeps them all; give spec.retention what is meant")
+            if action.get("copy-tags") is not None:
+                self._note(path, "copy-tags has no counterpart; see the divergence TagsNotCopied")
+            if action.get("enforce") != "exact":
+                self._note(path, "enforce: min never shortens; Set shortens where every matching policy says Set")
+            else:
                 self._note(
                     path, "enforce: exact also shortens; Stateward shortens only when every matching policy says so"
                 )

@@ -93,6 +93,16 @@ def _of_file(name: str, text: str) -> tuple[list[Draft], list[Note]]:
                 notes.append(Note(where, f"{unsupported}; the policy has no schedule"))
         elif not _KNOWN_AND_MOOT.fullmatch(key):
             notes.append(Note(where, f"= {value[:40]!r} is no name that is known; see what the function does with it"))
+    longest = keeping.get("", 0)
+    notes += [
+        Note(
+            f"{name}: {environment}",
+            f"keeps {number} days, and everything keeps {longest}: both match, and the longer "
+            f"keeps; exclude it there (spec.selector.excludeTags: {{environment: {environment}}})",
+        )
+        for environment, number in sorted(keeping.items())
+        if environment and number < longest
+    ]
     drafts = [
         Draft(
             name=object_name(function, environment or "everything"),

@@ -10,6 +10,7 @@ It knows no kinds and no fields; `schema` and the readers of accounts and polici
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,15 +77,43 @@ def field_name(path: FieldPath) -> str:
     return name
 
 
-def files_below(directory: Path) -> list[Path]:
-    """All YAML and JSON files of a directory in name order. Hidden ones are left out: editors and volumes make them."""
-    return sorted(
-        path
-        for path in directory.rglob("*")
-        if path.suffix in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(directory).parts)
-    )
+MOST_FIELDS = 100_000
+"""Fields of one document, its aliases expanded."""
+
+
+def files_below(directory: Path, faults: list[Fault]) -> list[Path]:
+    """All YAML and JSON files of a directory in name order; symbolic links are followed.
+
+    Hidden ones are left out: editors and volumes make them. What cannot be read, or is named like a file of rules and
+    is none, is a fault: it may be a hold.
+    """
+    found: list[Path] = []
+    seen: set[Path] = set()
+
+    def unreadable(error: OSError) -> None:
+        faults.append(Fault(str(error.filename or directory), 0, "", f"it cannot be read: {error.strerror}"))
+
+    for root, folders, names in os.walk(directory, onerror=unreadable, followlinks=True):
+        where = Path(root).resolve()
+        if where in seen:  # links may lead round in a circle
+            folders.clear()
+            continue
+        seen.add(where)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in (*names, *folders):
+            path = Path(root) / name
+            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+                continue
+            try:
+                is_file = path.stat() and path.is_file()
+            except OSError as error:
+                unreadable(error)
+                continue
+            if is_file:
+                found.append(path)
+            else:
+                faults.append(Fault(str(path), 0, "", "it is no file; rename or remove it"))
+    return sorted(found)
 
 
 def read_documents(path: Path, faults: list[Fault]) -> list[Document]:
@@ -116,6 +145,8 @@ def read_documents(path: Path, faults: list[Fault]) -> list[Document]:
         faults.append(Fault(shown, line, "", f"it is no YAML: {error.problem or error.context}"))
     except yaml.YAMLError as error:
         faults.append(Fault(shown, 0, "", f"it is no YAML: {' '.join(str(error).split())}"))
+    except RecursionError:
+        faults.append(Fault(shown, 0, "", "it is nested too deeply, or an alias (*) holds itself; write it out flat"))
     return found
 
 
@@ -143,6 +174,8 @@ _CONSTRUCTOR = yaml.constructor.SafeConstructor()
 
 def _value(node: yaml.Node, path: FieldPath, lines: dict[FieldPath, int], file: str, faults: list[Fault]) -> Any:
     lines.setdefault(path, node.start_mark.line + 1)
+    if len(lines) > MOST_FIELDS:
+        raise yaml.YAMLError(f"it has more than {MOST_FIELDS} fields once its aliases (*) are expanded")
     if isinstance(node, yaml.MappingNode):
         _CONSTRUCTOR.flatten_mapping(node)
         found: dict[str, Any] = {}

@@ -69,7 +69,7 @@ def read_rules(directory: Path) -> Rules:
     policies: dict[str, BackupPolicy] = {}
     holds: dict[str, Hold] = {}
     places: dict[tuple[str, str], Document] = {}
-    for path in files_below(directory):
+    for path in files_below(directory, faults):
         for document in (part for whole in read_documents(path, faults) for part in flattened(whole)):
             kind = _kind(document, faults)
             if kind == "BackupPolicy":
@@ -132,11 +132,12 @@ def path_of(field: str) -> FieldPath:
 
 def _stamp(directory: Path) -> tuple[tuple[str, int, int], ...]:
     """What changes when a file does. A file that vanishes while we look is a change as well."""
-    found = []
-    for path in files_below(directory):
+    found: list[tuple[str, int, int]] = []
+    faults: list[Fault] = []
+    for path in files_below(directory, faults):
         try:
             status = path.stat()
         except OSError:
             return ()
         found.append((str(path), status.st_mtime_ns, status.st_size))
-    return tuple(found)
+    return () if faults else tuple(found)

@@ -141,6 +141,8 @@ class TestCustodian:
             self.policy({"BackupRetentionPeriod": 0}, actions=[{"type": "retention", "days": 21}], resource="rds")
         )
         assert draft.spec["automatedBackups"] == {"action": "Set", "keepWithin": "P21D"}
+        assert draft.spec["retention"] == {"keepWithin": "P36500D"}, "Custodian deletes no snapshot here"
+        assert len(draft.notes) == 3
 
     def test_a_periodic_snapshot_becomes_a_schedule(self) -> None:
         mode = {"type": "periodic", "schedule": "cron(15 1 ? * * *)", "timezone": "Europe/Berlin"}
@@ -275,6 +277,11 @@ class TestLambda:
         draft = only(functions.read([("f.json", self.configuration(**{variable: "90"}))], [], None))
         assert matches(draft, {"environment": "production"})
         assert not matches(draft, {"environment": "dev"})
+
+    def test_a_shorter_rule_beside_one_for_everything_is_said_to_have_no_effect(self) -> None:
+        text = self.configuration(RETENTION_DAYS="90", RETENTION_DAYS_DEV="7")
+        imported = functions.read([("f.json", text)], [], None)
+        assert any("the longer keeps" in str(note) for draft in imported.drafts for note in draft.notes)
 
     def test_what_is_not_understood_is_listed_and_secrets_are_not_printed_whole(self) -> None:
         secret = "x" * 100
