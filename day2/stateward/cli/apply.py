@@ -7,8 +7,12 @@ RetentionPlan asks the controller for it (`approving`).
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
@@ -110,9 +114,38 @@ def apply_files(
         order=saved.digest if saved else "",
         done=watch,
     )
-    applier = Applier(run=run, rules=rules, state=files.needed_state(), factory=files.factory, order=order)
-    done = list(files.each(files.in_scope(accounts), applier.apply))
+    with _until_asked_to_stop() as going_on:
+        applier = Applier(
+            run=run,
+            rules=rules,
+            state=files.needed_state(),
+            factory=files.factory,
+            order=order,
+            going_on=going_on,
+        )
+        done = list(files.each(files.in_scope(accounts), applier.apply))
     return _report(clock(), saved.digest if saved else "", done)
+
+
+@contextmanager
+def _until_asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM end the run after the delete that is under way, with a report of what was done."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: True
+        return
+
+    def stop(_signal: int, _frame: object) -> None:
+        if not asked.is_set():
+            sys.stderr.write("stateward: stopping after the delete that is under way\n")
+        asked.set()
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: not asked.is_set()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _check_places(files: Files, rows: Iterable[PointRow]) -> None:

@@ -102,7 +102,7 @@ def _batch(
     """Never raises for what the backend or the disk does: what cannot be read or written down is not deleted."""
     by_key = {point_key(verdict.point): verdict for verdict in batch.verdicts}
     if not going_on():
-        return _all(by_key, "the lock of the account was lost; run again")
+        return _all(by_key, "not tried: the run was asked to stop, or lost the lock of the account; run again")
     try:
         refreshed = driver.refresh(batch.candidates, batch.guards)
         rules = run.rules_now()

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
 from stateward.api.errors import StewardError
 from stateward.api.evidence import Location, RestorePoint
 from stateward.api.models import ServiceInstance
-from stateward.drivers.base import Driver
+from stateward.drivers.base import Driver, always
 from stateward.policy.fleet import PointKey, point_key
 from stateward.policy.plan import Approval, PointIdentity, Refusal, Verdict, identity_of
 from stateward.standalone.acting import Run, Settled, carry_out, settle
@@ -91,12 +92,23 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Applier:
     """Applies one set of rules, to one group of accounts at a time. Thread-safe."""
 
-    def __init__(self, *, run: Run, rules: Rules, state: State, factory: Factory, order: Order | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        run: Run,
+        rules: Rules,
+        state: State,
+        factory: Factory,
+        order: Order | None = None,
+        going_on: Callable[[], bool] = always,
+    ) -> None:
         self._run = run
         self._rules = rules
         self._state = state
         self._factory = factory
         self._order = order
+        self._going_on = going_on
+        """False once a person has asked to stop; asked before every delete."""
 
     def apply(self, group: Group) -> Applied:
         """One group from the lock to the last delete. Never raises for what one account does."""
@@ -117,7 +129,7 @@ class Applier:
                 now = self._act(case, ordered, held)
                 results |= now
                 gone = any(item.state == DELETED for item in now.values())
-                if self._run.clock() - case.plan.at <= MAX_PLAN_AGE or not gone:
+                if self._run.clock() - case.plan.at <= MAX_PLAN_AGE or not gone or not self._going_on():
                     break
                 # What the plan was made of has aged while it was carried out: look and decide again for the rest.
                 sights = [look_again(sight, self._run.clock) for sight in sights]
@@ -140,7 +152,7 @@ class Applier:
         for account in sorted({account_of(backend) for backend in group}):
             state = self._state.of(account)
             try:
-                held[account] = locks.enter_context(state.lock(owner))
+                held[account] = partial(_both, locks.enter_context(state.lock(owner)), self._going_on)
                 known[account] = state.records()
             except StewardError as error:
                 busy[account] = str(error)
@@ -273,3 +285,7 @@ def _unread(wanted: PointIdentity) -> Item:
 
 def _order_of(item: Item) -> tuple[str, str, str, str, str, str]:
     return (item.backend, item.account, item.region, item.instance, item.resource_id, item.restore_point)
+
+
+def _both(first: Callable[[], bool], second: Callable[[], bool]) -> bool:
+    return first() and second()
