@@ -101,6 +101,7 @@ def test_an_outage_of_the_backend_is_neither_an_alarm_nor_an_all_clear(scene: Sc
     scene.instance("orders", "one")
     scene.apply("BackupPolicy", "weekly", {"selector": {}, "schedule": {"cron": NEVER, "maxAge": "P7D"}})
     scene.controller()
+    scene.until("ServiceInstance", "orders", "Protected", "PolicyMatches", "team")
     scene.until("ServiceInstance", "orders", "BackedUp", "Recent", "team")
     scene.fault(operation="DescribeDBSnapshots", code="AccessDenied", status=403)
     scene.until("Backend", "one", "Reachable", "Incomplete", seconds=60)
