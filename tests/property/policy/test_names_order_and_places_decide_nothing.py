@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stateward.api.evidence import Instance, Listing, Location, RestorePoint
+from stateward.api.models import Hold
 from stateward.policy.fleet import Evidence
 from stateward.policy.plan import Outcome, Plan, source_of
 from tests.builders import arn_of
@@ -72,19 +73,23 @@ def assert_same(one: Plan, other: Plan) -> None:
 @examples(80)
 @given(worlds(), st.integers(0, 996))
 def test_renaming_databases_and_restore_points_changes_nothing(world: World, salt: int) -> None:
-    """Names are taken by others, and ServiceInstances keep the old ones; holds that name points are left out."""
+    """Names are taken by others, and ServiceInstances keep the old ones.
+
+    Left out is what means names: holds that name points, and claims that have not found their database, which keep the
+    one that they name.
+    """
 
     def database(live: Instance) -> Instance:
         return replace(live, identifier=f"{(salt + len(live.resource_id)) % 7}-{live.identifier}")
 
     def point(old: RestorePoint) -> RestorePoint:
         new = replace(old, name=renamed(old.name), instance_identifier="stolen")
-        return replace(new, arn=arn_of(new), copy_of=_renamed_source(old, renamed))
+        return replace(new, arn=arn_of(new), copy_of=_renamed_source(old))
 
     def renamed(name: str) -> str:
         return f"{(salt * 31 + sum(map(ord, name))) % 997:03}-{name}"
 
-    holds = tuple(hold for hold in world.holds if not getattr(hold, "spec", None) or not hold.spec.restore_points)  # type: ignore[union-attr]
+    holds = tuple(hold for hold in world.holds if not (isinstance(hold, Hold) and hold.spec.restore_points))
     evidence = with_listings(
         world.evidence,
         (
@@ -96,12 +101,14 @@ def test_renaming_databases_and_restore_points_changes_nothing(world: World, sal
             for listing in world.evidence.listings
         ),
     )
-    before, after = world.plan(holds=holds), world.plan(holds=holds, evidence=evidence)
+    found = tuple(one for one in evidence.instances if one.status is not None)
+    before = world.plan(holds=holds, evidence=replace(world.evidence, instances=found))
+    after = world.plan(holds=holds, evidence=replace(evidence, instances=found))
     expected = {(at, renamed(name)): outcome for (at, name), outcome in outcomes(before).items()}
     assert outcomes(after) == expected
 
 
-def _renamed_source(point: RestorePoint, renamed: object) -> str:
+def _renamed_source(point: RestorePoint) -> str:
     head, _, _name = point.copy_of.rpartition(":")
     return f"{head}:another" if point.copy_of else ""
 
